@@ -1,0 +1,5 @@
+//! adit lets a web browser speak to a service that never heard of WebSocket.
+
+pub mod server;
+pub mod tunnel;
+pub mod wire;

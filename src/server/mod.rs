@@ -1,0 +1,5 @@
+//! The loop, no protocol.
+
+pub mod settings;
+
+pub use settings::Settings;

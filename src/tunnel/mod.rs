@@ -1,0 +1,6 @@
+//! Joins wire and net.
+
+pub mod policy;
+pub mod refusal;
+
+pub use refusal::Refusal;

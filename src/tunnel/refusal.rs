@@ -1,0 +1,101 @@
+//! The endings before the 101: cause to HTTP status, one table.
+
+use std::fmt;
+
+/// Why a request gets no tunnel. The status, the extra header and the one-line
+/// body of the answer all come from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The head breaks HTTP's or the handshake's syntax; says which rule.
+    BadRequest(&'static str),
+    /// The origin may not connect to this route; holds the origin, if any came.
+    Origin(Option<String>),
+    /// No route has this host and path.
+    NotFound,
+    /// Not a GET.
+    Method,
+    /// The head did not arrive within `handshake-timeout`.
+    HeadTimeout,
+    /// A plain HTTP request where only WebSocket is spoken.
+    NotUpgrade,
+    /// A WebSocket version other than 13.
+    Version,
+    /// The head is longer than 16 KiB or has more than 100 headers.
+    HeadTooLarge,
+    /// None of the offered subprotocols is served, or none was offered where
+    /// one is needed; holds those which are served.
+    Subprotocol(Vec<String>),
+    /// The only backend refused or cannot be reached.
+    BackendUnreachable,
+    /// The only backend did not answer within `connect-timeout`.
+    BackendTimeout,
+    /// Every one of several backends failed, now or within the last second.
+    BackendsDown,
+    /// Every backend has `max-connections-per-backend` tunnels already.
+    BackendsFull,
+    /// adit is stopping.
+    Draining,
+}
+
+impl Refusal {
+    /// The HTTP status code.
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::BadRequest(_) | Refusal::Subprotocol(_) => 400,
+            Refusal::Origin(_) => 403,
+            Refusal::NotFound => 404,
+            Refusal::Method => 405,
+            Refusal::HeadTimeout => 408,
+            Refusal::NotUpgrade | Refusal::Version => 426,
+            Refusal::HeadTooLarge => 431,
+            Refusal::BackendUnreachable => 502,
+            Refusal::BackendsDown | Refusal::BackendsFull | Refusal::Draining => 503,
+            Refusal::BackendTimeout => 504,
+        }
+    }
+
+    /// The header that this answer needs beyond the usual ones, as it goes on
+    /// the wire without its line end.
+    pub fn header(&self) -> Option<&'static str> {
+        match self {
+            Refusal::Method => Some("Allow: GET"),
+            // RFC 9110 section 15.5.22: 426 names the protocol to upgrade to.
+            Refusal::NotUpgrade => Some("Upgrade: websocket"),
+            // RFC 6455 section 4.2.2, step 4.
+            Refusal::Version => Some("Upgrade: websocket\r\nSec-WebSocket-Version: 13"),
+            Refusal::BackendsDown | Refusal::BackendsFull => Some("Retry-After: 1"),
+            _ => None,
+        }
+    }
+}
+
+/// The body of the answer and the text of the log line.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::BadRequest(rule) => rule,
+            Refusal::Origin(Some(_)) => {
+                "this origin may not connect; the option `origin` can allow it"
+            }
+            Refusal::Origin(None) => "an Origin header is required here (option `require-origin`)",
+            Refusal::NotFound => "no tunnel at this host and path",
+            Refusal::Method => "only GET opens a WebSocket",
+            Refusal::HeadTimeout => "the request did not arrive in time",
+            Refusal::NotUpgrade => "this address speaks WebSocket; connect with a WebSocket client",
+            Refusal::Version => "only WebSocket version 13 (RFC 6455) is spoken here",
+            Refusal::HeadTooLarge => "the request head exceeds 16384 bytes or 100 headers",
+            Refusal::Subprotocol(served) => {
+                return write!(
+                    f,
+                    "offer one of the subprotocols served here: {}",
+                    served.join(", ")
+                );
+            }
+            Refusal::BackendUnreachable => "the backend cannot be reached",
+            Refusal::BackendTimeout => "the backend did not answer in time",
+            Refusal::BackendsDown => "all backends are down",
+            Refusal::BackendsFull => "all backends are full",
+            Refusal::Draining => "the server is stopping",
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! Why a codec cannot go on, and which close code says so.
+//!
+//! One list for both codecs and both directions. The close code comes from the
+//! fault's own method, never from the place that found it.
+
+use std::fmt;
+
+/// What a codec refused, with what was seen against what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The WebSocket peer broke a rule of RFC 6455 section 5.
+    Protocol(&'static str),
+    /// The WebSocket peer's text or close reason is not UTF-8.
+    Text,
+    /// A message from the WebSocket peer is longer than the framing or
+    /// `max-message` lets it be.
+    TooBig {
+        /// Bytes seen or announced, payload only.
+        len: u64,
+        /// Bytes allowed.
+        max: u64,
+        /// What allows no more: an option's or a framing's name.
+        limit: &'static str,
+    },
+    /// The backend announced or began something that exceeds `max-message`.
+    BackendTooBig {
+        /// Bytes (or levels of nesting) seen.
+        len: u64,
+        /// As many as are allowed.
+        max: u64,
+    },
+    /// The backend's bytes do not follow the route's framing.
+    BackendMalformed(&'static str),
+    /// The backend's bytes are to be text and are not UTF-8.
+    BackendText,
+    /// The backend ended within a message.
+    BackendTruncated,
+}
+
+impl Fault {
+    /// The close code that tells the WebSocket peer (RFC 6455 section 7.4.1).
+    pub fn close_code(&self) -> u16 {
+        match self {
+            Fault::Protocol(_) => 1002,
+            Fault::Text => 1007,
+            Fault::TooBig { .. } => 1009,
+            Fault::BackendTooBig { .. }
+            | Fault::BackendMalformed(_)
+            | Fault::BackendText
+            | Fault::BackendTruncated => 1011,
+        }
+    }
+
+    /// Whether the backend, rather than the WebSocket peer, is at fault.
+    pub fn is_backends(&self) -> bool {
+        self.close_code() == 1011
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Protocol(rule) => f.write_str(rule),
+            Fault::Text => f.write_str("text is not valid UTF-8"),
+            Fault::TooBig { len, max, limit } => {
+                write!(f, "message of {len} bytes exceeds {limit} {max}")
+            }
+            Fault::BackendTooBig { len, max } => {
+                write!(f, "backend message of {len} exceeds max-message {max}")
+            }
+            Fault::BackendMalformed(what) => write!(f, "backend sent {what}"),
+            Fault::BackendText => {
+                f.write_str("backend text is not valid UTF-8: set frame-type or invalid-utf8")
+            }
+            Fault::BackendTruncated => f.write_str("backend ended within a message"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

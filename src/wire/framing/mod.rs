@@ -1,0 +1,1 @@
+//! How messages lie in the backend's byte stream.
