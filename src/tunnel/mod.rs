@@ -1,6 +1,5 @@
 //! Joins wire and net.
 
 pub mod policy;
-pub mod refusal;
 
-pub use refusal::Refusal;
+pub use crate::wire::Refusal;

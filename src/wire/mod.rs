@@ -6,7 +6,8 @@
 //! same two verbs. `decode` takes bytes from the front of a read buffer and
 //! yields the next [`Chunk`] of a message where it lies; `encode` lays what
 //! goes around a chunk, and the chunk itself, into a [`Gather`]. What cannot go
-//! on is a [`Fault`], which knows its close code.
+//! on is a [`Fault`], which knows its close code; a request that gets no tunnel
+//! at all is a [`Refusal`], which knows its HTTP status.
 
 pub mod chunk;
 pub mod fault;
@@ -14,9 +15,11 @@ pub mod framing;
 pub mod gather;
 pub mod http;
 pub mod queue;
+pub mod refusal;
 pub mod ws;
 
 pub use chunk::{Chunk, End, Frame, Kind};
 pub use fault::Fault;
 pub use gather::Gather;
 pub use queue::WriteQueue;
+pub use refusal::Refusal;

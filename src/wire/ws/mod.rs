@@ -1,4 +1,36 @@
 //! One side of a WebSocket connection (RFC 6455), in either role.
+//!
+//! A [`Connection`] is a [`Decoder`] for what the peer sends and an [`Encoder`]
+//! for what goes to it, and between the two the little that ties them together:
+//! pongs that answer pings, the one Close of each side, and the kind of message
+//! that the peer last used.
+
+pub mod close;
+pub mod decoder;
+pub mod encoder;
+pub mod handshake;
+pub mod header;
+pub mod mask;
+pub mod utf8;
+
+#[cfg(test)]
+mod tests;
+
+pub use close::Close;
+pub use decoder::{Decoder, Event};
+pub use encoder::Encoder;
+
+use super::{Chunk, Fault, Gather, Kind, WriteQueue};
+use header::Opcode;
+
+/// Which side of the connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Answers the handshake; takes masked frames and sends unmasked ones.
+    Server,
+    /// Opens the connection; sends masked frames and takes unmasked ones.
+    Client,
+}
 
 /// Which type the messages towards the WebSocket peer have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,4 +54,109 @@ pub enum InvalidUtf8 {
     Close,
     /// Each ill-formed sequence becomes U+FFFD.
     Replace,
+}
+
+/// How bytes without a type become messages with one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Which type they get.
+    pub frame_type: FrameType,
+    /// What [`FrameType::Auto`] stands for.
+    pub auto: Kind,
+    /// What happens to text that is none.
+    pub invalid: InvalidUtf8,
+}
+
+/// While as many bytes wait for the peer, no further pong is queued: only the
+/// newest ping is answered, when there is room again (section 5.5.3).
+const CONTROL_ROOM: usize = 16 * 1024;
+
+/// One side of a connection.
+#[derive(Debug)]
+pub struct Connection {
+    decoder: Decoder,
+    encoder: Encoder,
+    /// The payload of the newest ping that there was no room to answer.
+    unanswered: Option<Box<[u8]>>,
+    close_sent: bool,
+}
+
+impl Connection {
+    /// A connection whose handshake is done.
+    pub fn new(role: Role, text: Text) -> Self {
+        Connection {
+            decoder: Decoder::new(role),
+            encoder: Encoder::new(role, text),
+            unanswered: None,
+            close_sent: false,
+        }
+    }
+
+    /// Takes the next event from the front of `input`: see [`Decoder::decode`].
+    ///
+    /// # Errors
+    /// The rule that the peer broke.
+    #[inline]
+    pub fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, Fault> {
+        self.decoder.decode(input)
+    }
+
+    /// Appends a chunk for the peer: see [`Encoder::encode`]. After a Close
+    /// nothing is appended (section 5.5.1).
+    ///
+    /// # Errors
+    /// [`Fault::BackendText`] for text that is not UTF-8.
+    #[inline]
+    pub fn encode<'a>(&mut self, chunk: Chunk<'a>, out: &mut Gather<'a>) -> Result<(), Fault> {
+        if self.close_sent {
+            return Ok(());
+        }
+        self.encoder.encode(chunk, self.decoder.latest_kind(), out)
+    }
+
+    /// Ends the chunks for the peer: see [`Encoder::finish`].
+    ///
+    /// # Errors
+    /// [`Fault::BackendText`] for text that ends within a character.
+    pub fn finish(&mut self, out: &mut Gather<'_>) -> Result<(), Fault> {
+        if self.close_sent {
+            return Ok(());
+        }
+        self.encoder.finish(out)
+    }
+
+    /// Asks the peer for a sign of life.
+    pub fn ping(&mut self, queue: &mut WriteQueue) {
+        if !self.close_sent {
+            queue.push(&self.encoder.control(Opcode::Ping, &[]));
+        }
+    }
+
+    /// Answers a ping: at once, or when [`answer`](Self::answer) finds room.
+    pub fn pong(&mut self, payload: &[u8], queue: &mut WriteQueue) {
+        self.unanswered = Some(payload.into());
+        self.answer(queue);
+    }
+
+    /// Answers the newest unanswered ping if the queue has room now.
+    pub fn answer(&mut self, queue: &mut WriteQueue) {
+        if queue.len() < CONTROL_ROOM && !self.close_sent {
+            if let Some(payload) = self.unanswered.take() {
+                queue.push(&self.encoder.control(Opcode::Pong, &payload));
+            }
+        }
+    }
+
+    /// Sends the one Close of this side; a second call does nothing.
+    pub fn close(&mut self, close: Close, reason: &str, queue: &mut WriteQueue) {
+        if !self.close_sent {
+            queue.push(&self.encoder.control(Opcode::Close, &close.payload(reason)));
+            self.close_sent = true;
+        }
+    }
+
+    /// Whether this side has sent its Close.
+    pub fn close_sent(&self) -> bool {
+        self.close_sent
+    }
 }

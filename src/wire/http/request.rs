@@ -1,0 +1,203 @@
+//! A request head, parsed by httparse and judged by RFC 9112.
+
+use crate::wire::Refusal;
+use httparse::{EMPTY_HEADER, Header, Status};
+
+/// Most bytes of a request head.
+pub const MAX_HEAD: usize = 16 * 1024;
+
+/// Most header fields of a request.
+pub const MAX_HEADERS: usize = 100;
+
+/// A request head.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Bytes of the head, its empty line included.
+    pub len: usize,
+    /// The method, as it was sent.
+    pub method: &'a str,
+    /// The path, without the query.
+    pub path: &'a str,
+    /// 1 of HTTP/1.1.
+    pub minor_version: u8,
+    /// The one Host header: host and perhaps port.
+    pub host: &'a str,
+    headers: Vec<Header<'a>>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads the head at the front of `input`; `None` if it is not whole yet.
+    ///
+    /// # Errors
+    /// What is wrong with it, as far as it has come.
+    pub fn parse(input: &'a [u8]) -> Result<Option<Self>, Refusal> {
+        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+        let mut head = httparse::Request::new(&mut headers);
+        let len = match head.parse(&input[..input.len().min(MAX_HEAD)]) {
+            Ok(Status::Complete(len)) => len,
+            Ok(Status::Partial) if input.len() < MAX_HEAD => return Ok(None),
+            Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+                return Err(Refusal::HeadTooLarge);
+            }
+            Err(_) => return Err(Refusal::BadRequest("the request is not HTTP/1.1")),
+        };
+        let (Some(method), Some(target), Some(minor_version)) =
+            (head.method, head.path, head.version)
+        else {
+            return Err(Refusal::BadRequest("the request is not HTTP/1.1"));
+        };
+        let mut request = Request {
+            len,
+            method,
+            path: path(target)?,
+            minor_version,
+            host: "",
+            headers: head.headers.to_vec(),
+        };
+        request.host = match request.single("Host") {
+            Some(host) if !host.is_empty() => host,
+            _ => return Err(Refusal::BadRequest("exactly one Host header is required")),
+        };
+        Ok(Some(request))
+    }
+
+    /// The values of a header field, in order; one that is not text is empty.
+    fn values(&self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self
+            .headers
+            .iter()
+            .filter(move |h| h.name.eq_ignore_ascii_case(name));
+        named.map(|h| {
+            std::str::from_utf8(h.value)
+                .unwrap_or("")
+                .trim_matches([' ', '\t'])
+        })
+    }
+
+    /// The value of a field that may stand only once; `None` if it is missing
+    /// or repeated.
+    pub fn single(&self, name: &'static str) -> Option<&'a str> {
+        let mut values = self.values(name);
+        let value = values.next();
+        if values.next().is_some() { None } else { value }
+    }
+
+    /// Whether a field stands at all.
+    pub fn has(&self, name: &'static str) -> bool {
+        self.values(name).next().is_some()
+    }
+
+    /// The elements of a list field, over all its lines (RFC 9110 section 5.6.1).
+    pub fn elements(&self, name: &'static str) -> impl Iterator<Item = &'a str> {
+        let split = self.values(name).flat_map(|value| value.split(','));
+        split
+            .map(|element| element.trim_matches([' ', '\t']))
+            .filter(|element| !element.is_empty())
+    }
+
+    /// Whether a list field has this element, in any case.
+    pub fn lists(&self, name: &'static str, element: &str) -> bool {
+        self.elements(name).any(|e| e.eq_ignore_ascii_case(element))
+    }
+
+    /// Whether a body follows the head (RFC 9112 section 6.3).
+    pub fn has_body(&self) -> bool {
+        self.has("Transfer-Encoding") || self.values("Content-Length").any(|len| len != "0")
+    }
+}
+
+/// The path of a request target in origin or absolute form (RFC 9112 section
+/// 3.2), without the query.
+fn path(target: &str) -> Result<&str, Refusal> {
+    let origin_form = match target.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains('/') => {
+            rest.find(['/', '?']).map_or("/", |at| &rest[at..])
+        }
+        _ => target,
+    };
+    let path = origin_form.split(['?', '#']).next().unwrap_or_default();
+    match path {
+        "" => Ok("/"),
+        path if path.starts_with('/') => Ok(path),
+        _ => Err(Refusal::BadRequest("the request target must be a path")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(head: &str) -> Result<Option<Request<'_>>, Refusal> {
+        Request::parse(head.as_bytes())
+    }
+
+    #[test]
+    fn a_head_cut_anywhere_is_not_whole() {
+        let head = "GET /a/b?c=d HTTP/1.1\r\nHost: h:1\r\nX: y\r\n\r\n";
+        for cut in 0..head.len() {
+            assert!(matches!(parse(&head[..cut]), Ok(None)), "cut at {cut}");
+        }
+        let text = format!("{head}more");
+        let request = parse(&text).unwrap().unwrap();
+        assert_eq!(request.len, head.len());
+        assert_eq!(
+            (request.method, request.path, request.host),
+            ("GET", "/a/b", "h:1")
+        );
+    }
+
+    #[test]
+    fn targets_yield_their_path() {
+        for (target, expected) in [
+            ("/", "/"),
+            ("/t?x=/y", "/t"),
+            ("http://h/t?x", "/t"),
+            ("ws://h", "/"),
+            ("http://h?x", "/"),
+            ("/redirect?to=http://x", "/redirect"),
+            ("/a://b", "/a://b"),
+        ] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(parse(&head).unwrap().unwrap().path, expected);
+        }
+    }
+
+    #[test]
+    fn broken_heads_have_their_status() {
+        let many = format!(
+            "GET / HTTP/1.1\r\nHost: h\r\n{}\r\n",
+            "X: y\r\n".repeat(100)
+        );
+        let long = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}", "y".repeat(MAX_HEAD));
+        for (head, status) in [
+            ("GET / HTTP/1.1\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
+            ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 400),
+            ("GET * HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("\u{16}\u{3}\u{1}", 400),
+            ("GET / HTTP/1.1\r\nHo st: h\r\n\r\n", 400),
+            (&many, 431),
+            (&long, 431),
+        ] {
+            assert_eq!(parse(head).expect_err(head).status(), status, "{head}");
+        }
+    }
+
+    #[test]
+    fn a_head_of_just_the_limit_is_taken() {
+        let frame = "GET / HTTP/1.1\r\nHost: h\r\nX: \r\n\r\n".len();
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n",
+            "y".repeat(MAX_HEAD - frame)
+        );
+        assert_eq!(parse(&head).unwrap().unwrap().len, MAX_HEAD);
+        let headers = "X: y\r\n".repeat(MAX_HEADERS - 1);
+        assert!(
+            parse(&format!("GET / HTTP/1.1\r\nHost: h\r\n{headers}\r\n"))
+                .unwrap()
+                .is_some()
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! The responses that end an opening: the 101, a refusal, a page.
+
+use crate::wire::Refusal;
+
+/// The response that makes the connection a WebSocket (RFC 6455 section 4.2.2).
+pub fn switching_protocols(accept: &str, subprotocol: Option<&str>) -> Vec<u8> {
+    let mut head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n"
+    );
+    if let Some(name) = subprotocol {
+        head += &format!("Sec-WebSocket-Protocol: {name}\r\n");
+    }
+    head += "\r\n";
+    head.into_bytes()
+}
+
+/// The response to a request that gets no tunnel: one line of plain text.
+pub fn refusal(refusal: &Refusal) -> Vec<u8> {
+    let extra = refusal
+        .header()
+        .map(|line| format!("{line}\r\n"))
+        .unwrap_or_default();
+    let body = format!("{refusal}\n");
+    response(
+        refusal.status(),
+        "text/plain; charset=utf-8",
+        &extra,
+        body.as_bytes(),
+    )
+}
+
+/// The response that shows a page which needs nothing but itself.
+pub fn page(content_type: &str, body: &[u8]) -> Vec<u8> {
+    let policy = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; \
+        script-src 'unsafe-inline'; connect-src ws: wss:; base-uri 'none'; form-action 'none'\r\n\
+        Cache-Control: no-cache\r\n";
+    response(200, content_type, policy, body)
+}
+
+fn response(status: u16, content_type: &str, extra: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
+         X-Content-Type-Options: nosniff\r\n{extra}Connection: close\r\n\r\n",
+        phrase(status),
+        body.len(),
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// The reason phrase of a status that adit sends (RFC 9110 section 15).
+fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        426 => "Upgrade Required",
+        431 => "Request Header Fields Too Large",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_101_echoes_the_subprotocol() {
+        let head = String::from_utf8(switching_protocols("abc=", Some("mqtt"))).unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "));
+        assert!(
+            head.ends_with("Sec-WebSocket-Accept: abc=\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n")
+        );
+        let head = String::from_utf8(switching_protocols("abc=", None)).unwrap();
+        assert!(!head.contains("Protocol:"));
+    }
+
+    #[test]
+    fn each_refusal_is_a_whole_response() {
+        let all = [
+            Refusal::BadRequest("what is wrong"),
+            Refusal::Origin(Some("https://evil.example".into())),
+            Refusal::Origin(None),
+            Refusal::NotFound,
+            Refusal::Method,
+            Refusal::HeadTimeout,
+            Refusal::NotUpgrade,
+            Refusal::Version,
+            Refusal::HeadTooLarge,
+            Refusal::Subprotocol(vec!["mqtt".into()]),
+            Refusal::BackendUnreachable,
+            Refusal::BackendTimeout,
+            Refusal::BackendsDown,
+            Refusal::BackendsFull,
+            Refusal::Draining,
+        ];
+        for cause in all {
+            let text = String::from_utf8(refusal(&cause)).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").expect(&text);
+            assert_ne!(phrase(cause.status()), "", "{text}");
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {} ", cause.status())),
+                "{text}"
+            );
+            assert!(
+                head.contains(&format!("Content-Length: {}\r\n", body.len())),
+                "{text}"
+            );
+            assert!(head.ends_with("Connection: close"), "{text}");
+            assert_eq!(body.matches('\n').count(), 1, "{text}");
+            assert!(
+                !body.contains("evil"),
+                "what the peer sent is not sent back"
+            );
+        }
+        let version = String::from_utf8(refusal(&Refusal::Version)).unwrap();
+        assert!(
+            version.contains("\r\nSec-WebSocket-Version: 13\r\n"),
+            "{version}"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! Frames to chunks and control frames (RFC 6455 sections 5.2 to 5.6).
+//!
+//! Data is yielded as it comes, unmasked where it lies. A head or a control
+//! frame that is not whole yet is left in the input, at most 139 bytes of it;
+//! the caller puts them in front of the next read.
+
+use super::close::Close;
+use super::header::{Header, Opcode};
+use super::utf8::Utf8;
+use super::{Role, mask};
+use crate::wire::{Chunk, End, Fault, Frame, Kind};
+
+/// What a decoder finds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A part of a message.
+    Chunk(Chunk<'a>),
+    /// A ping; its payload is to be sent back.
+    Ping(&'a [u8]),
+    /// A pong, asked for or not: a sign of life.
+    Pong,
+    /// The peer ends the connection; nothing after it counts.
+    Close(Close),
+}
+
+/// Reads what the other side of `role` sends.
+#[derive(Debug)]
+pub struct Decoder {
+    role: Role,
+    /// The data frame whose payload is being read.
+    frame: Option<DataFrame>,
+    /// The kind of the message that is being read.
+    message: Option<Kind>,
+    /// Whether a chunk of that message was yielded.
+    begun: bool,
+    /// The kind of the latest message.
+    latest: Option<Kind>,
+    text: Utf8,
+}
+
+#[derive(Debug)]
+struct DataFrame {
+    fin: bool,
+    remaining: u64,
+    key: Option<[u8; 4]>,
+    /// Set until the frame's first chunk is yielded.
+    opening: Option<Frame>,
+}
+
+impl Decoder {
+    /// A decoder at the start of the connection.
+    pub fn new(role: Role) -> Self {
+        Decoder {
+            role,
+            frame: None,
+            message: None,
+            begun: false,
+            latest: None,
+            text: Utf8::default(),
+        }
+    }
+
+    /// The kind of the peer's latest message.
+    pub fn latest_kind(&self) -> Option<Kind> {
+        self.latest
+    }
+
+    /// Whether the peer is within a message.
+    pub fn within_message(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// Takes the next event from the front of `input`; `None` when it needs
+    /// more bytes than there are.
+    ///
+    /// # Errors
+    /// The rule that the peer broke.
+    #[inline]
+    pub fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, Fault> {
+        loop {
+            if let Some(frame) = self.frame.take() {
+                return self.data(frame, input);
+            }
+            let Some((header, head_len)) = Header::parse(input, self.role)? else {
+                return Ok(None);
+            };
+            if header.opcode.is_control() {
+                let whole = head_len + header.len as usize;
+                if input.len() < whole {
+                    return Ok(None);
+                }
+                let frame = take(input, whole);
+                return control(&header, &mut frame[head_len..]).map(Some);
+            }
+            take(input, head_len);
+            self.open(&header)?;
+        }
+    }
+
+    /// Notes a data frame whose head was read.
+    fn open(&mut self, header: &Header) -> Result<(), Fault> {
+        match (header.opcode, self.message) {
+            (Opcode::Data(_), Some(_)) => {
+                return Err(Fault::Protocol("new message within a fragmented one"));
+            }
+            (Opcode::Data(kind), None) => {
+                self.message = Some(kind);
+                self.latest = Some(kind);
+                self.begun = false;
+            }
+            (_, None) => return Err(Fault::Protocol("continuation of no message")),
+            (_, Some(_)) => {}
+        }
+        // An empty frame that does not end its message carries nothing.
+        if header.len > 0 || header.fin {
+            self.frame = Some(DataFrame {
+                fin: header.fin,
+                remaining: header.len,
+                key: header.mask,
+                opening: Some(Frame {
+                    len: header.len,
+                    fin: header.fin,
+                }),
+            });
+        }
+        Ok(())
+    }
+
+    /// Yields what `input` holds of the frame's payload.
+    #[inline]
+    fn data<'a>(
+        &mut self,
+        mut frame: DataFrame,
+        input: &mut &'a mut [u8],
+    ) -> Result<Option<Event<'a>>, Fault> {
+        let kind = self.message;
+        let len = frame.remaining.min(input.len() as u64);
+        if len == 0 && frame.remaining > 0 {
+            self.frame = Some(frame);
+            return Ok(None);
+        }
+        let payload = take(input, len as usize);
+        if let Some(key) = frame.key {
+            frame.key = Some(mask::apply(payload, key));
+        }
+        frame.remaining -= len;
+        let last = frame.remaining == 0 && frame.fin;
+        if kind == Some(Kind::Text) {
+            self.text.feed(payload).map_err(|_| Fault::Text)?;
+            if last && !self.text.take().tail().is_empty() {
+                return Err(Fault::Text);
+            }
+        }
+        let chunk = Chunk {
+            payload,
+            kind,
+            first: !std::mem::replace(&mut self.begun, true),
+            end: if last { End::Message } else { End::Open },
+            frame: frame.opening.take(),
+        };
+        if last {
+            self.message = None;
+        }
+        if frame.remaining > 0 {
+            self.frame = Some(frame);
+        }
+        Ok(Some(Event::Chunk(chunk)))
+    }
+}
+
+fn control<'a>(header: &Header, payload: &'a mut [u8]) -> Result<Event<'a>, Fault> {
+    if let Some(key) = header.mask {
+        mask::apply(payload, key);
+    }
+    match header.opcode {
+        Opcode::Ping => Ok(Event::Ping(payload)),
+        Opcode::Close => Close::parse(payload).map(Event::Close),
+        _ => Ok(Event::Pong),
+    }
+}
+
+/// Takes `n` bytes from the front of `input`.
+#[inline]
+fn take<'a>(input: &mut &'a mut [u8], n: usize) -> &'a mut [u8] {
+    let (front, rest) = std::mem::take(input).split_at_mut(n);
+    *input = rest;
+    front
+}
