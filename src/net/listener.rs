@@ -1,0 +1,180 @@
+//! Sockets that accept connections.
+
+use super::stream::Stream;
+use crate::address::Listen;
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
+use rustix::fs::Mode;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+/// As many connections may wait to be accepted; the kernel may allow fewer.
+const BACKLOG: i32 = 1024;
+
+/// A listening socket. A Unix one's file is removed when it is dropped.
+#[derive(Debug)]
+pub enum Listener {
+    /// On an IPv4 or IPv6 address.
+    Tcp(TcpListener),
+    /// On a socket file.
+    Unix(UnixListener, SocketFile),
+}
+
+/// Who connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// From an IPv4 or IPv6 address.
+    Tcp(SocketAddr),
+    /// From this machine.
+    Unix,
+}
+
+impl Listener {
+    /// Opens all sockets of an address: a host name may have several, and no
+    /// host at all means every address, IPv6 and IPv4. `mode` is the access
+    /// mode of a Unix socket's file.
+    ///
+    /// # Errors
+    /// Why one of them cannot be opened.
+    pub fn open(address: &Listen, mode: Option<u32>) -> io::Result<Vec<Listener>> {
+        match address {
+            Listen::Tcp { host: None, port } => {
+                let every = |ip: IpAddr| Listener::tcp(SocketAddr::new(ip, *port)).map(|l| vec![l]);
+                // Without IPv6 in the kernel, every address is every IPv4 one.
+                every(Ipv6Addr::UNSPECIFIED.into()).or_else(|e| match e.kind() {
+                    ErrorKind::AddrInUse | ErrorKind::PermissionDenied => Err(e),
+                    _ => every(Ipv4Addr::UNSPECIFIED.into()),
+                })
+            }
+            Listen::Tcp { host: Some(host), port } => {
+                let mut addresses: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
+                addresses.sort();
+                addresses.dedup();
+                addresses.into_iter().map(Listener::tcp).collect()
+            }
+            Listen::Unix(path) => Listener::unix(path, mode).map(|l| vec![l]),
+        }
+    }
+
+    fn tcp(address: SocketAddr) -> io::Result<Listener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
+    }
+
+    fn unix(path: &Path, mode: Option<u32>) -> io::Result<Listener> {
+        remove_stale(path)?;
+        // The mode must hold from the first moment on, not from a later chmod.
+        let umask = mode.map(|mode| rustix::process::umask(Mode::from_raw_mode(!mode & 0o777)));
+        let bound = UnixListener::bind(path);
+        if let Some(umask) = umask {
+            rustix::process::umask(umask);
+        }
+        Ok(Listener::Unix(bound?, SocketFile(path.to_owned())))
+    }
+
+    /// Accepts a connection.
+    ///
+    /// # Errors
+    /// `WouldBlock` if none waits, else what the system says.
+    pub fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, address) = listener.accept()?;
+                stream.set_nodelay(true)?;
+                Ok((Stream::Tcp(stream), Peer::Tcp(address)))
+            }
+            Listener::Unix(listener, _) => {
+                let (stream, _) = listener.accept()?;
+                Ok((Stream::Unix(stream), Peer::Unix))
+            }
+        }
+    }
+}
+
+/// The address that the socket really has.
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listener::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => write!(f, "{address}"),
+                Err(e) => write!(f, "an unknown address ({e})"),
+            },
+            Listener::Unix(_, SocketFile(path)) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// An IPv4 client of an IPv6 socket is shown as what it is.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Tcp(address) => {
+                SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f)
+            }
+            Peer::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// A socket file that goes when its listener goes.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Removes a socket file that nobody listens on any more.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let file = match std::fs::symlink_metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if !file.file_type().is_socket() {
+        return Err(io::Error::new(ErrorKind::AlreadyExists, "the file exists and is no socket"));
+    }
+    match unix::net::UnixStream::connect(path) {
+        Err(e) if e.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+        Ok(_) => Err(io::Error::new(ErrorKind::AddrInUse, "another process listens on this socket")),
+    }
+}
+
+impl Source for Listener {
+    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => listener.register(registry, token, interest),
+            Listener::Unix(listener, _) => listener.register(registry, token, interest),
+        }
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => listener.reregister(registry, token, interest),
+            Listener::Unix(listener, _) => listener.reregister(registry, token, interest),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => listener.deregister(registry),
+            Listener::Unix(listener, _) => listener.deregister(registry),
+        }
+    }
+}

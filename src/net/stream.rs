@@ -1,0 +1,104 @@
+//! A connected TCP or Unix stream socket.
+
+use super::resolve::Address;
+use super::transport::Transport;
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+use socket2::{SockRef, TcpKeepalive};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::time::Duration;
+
+/// A stream socket that never blocks.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// On this machine.
+    Unix(UnixStream),
+}
+
+/// Does the same with the socket of either kind.
+macro_rules! each {
+    ($stream:expr, $socket:ident => $do:expr) => {
+        match $stream {
+            Stream::Tcp($socket) => $do,
+            Stream::Unix($socket) => $do,
+        }
+    };
+}
+
+impl Stream {
+    /// Begins to connect; [`connected`](Stream::connected) tells when it is
+    /// done. Small writes leave at once, and a peer that vanishes is noticed.
+    ///
+    /// # Errors
+    /// What the system says at once: a refusal, a full backlog, no descriptor.
+    pub fn connect(address: &Address) -> io::Result<Stream> {
+        match address {
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(*address)?;
+                stream.set_nodelay(true)?;
+                let keepalive = TcpKeepalive::new()
+                    .with_time(Duration::from_secs(60))
+                    .with_interval(Duration::from_secs(15));
+                SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Address::Unix(address) => Ok(Stream::Unix(UnixStream::connect_addr(address)?)),
+        }
+    }
+
+    /// Whether a connection that was begun is there now.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub fn connected(&self) -> io::Result<bool> {
+        if let Some(error) = each!(self, socket => socket.take_error())? {
+            return Err(error);
+        }
+        let peer = match self {
+            Stream::Tcp(socket) => socket.peer_addr().map(drop),
+            Stream::Unix(socket) => socket.peer_addr().map(drop),
+        };
+        match peer {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Transport for Stream {
+    #[inline]
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        each!(self, socket => socket.read(into))
+    }
+
+    #[inline]
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices {
+            [slice] => each!(self, socket => socket.write(slice)),
+            _ => each!(self, socket => socket.write_vectored(slices)),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        each!(self, socket => socket.shutdown(Shutdown::Write))
+    }
+}
+
+impl Source for Stream {
+    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        each!(self, socket => socket.register(registry, token, interest))
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        each!(self, socket => socket.reregister(registry, token, interest))
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        each!(self, socket => socket.deregister(registry))
+    }
+}
