@@ -1,5 +1,6 @@
 //! adit lets a web browser speak to a service that never heard of WebSocket.
 
+pub mod address;
 pub mod server;
 pub mod tunnel;
 pub mod wire;

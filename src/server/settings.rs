@@ -2,13 +2,41 @@
 
 use std::time::Duration;
 
+use crate::address::Listen;
+use crate::tunnel::policy::Route;
+
 /// Everything the loop needs to know; made by `config`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Where to listen.
+    pub listeners: Vec<ListenerSettings>,
+    /// Where requests go.
+    pub routes: Vec<Route>,
     /// How long a request head may take to arrive.
     pub handshake_timeout: Duration,
     /// How long tunnels may go on after SIGTERM.
     pub drain_timeout: Duration,
     /// As many clients at a time; `None`: what the file descriptors allow.
     pub max_connections: Option<usize>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            listeners: Vec::new(),
+            routes: Vec::new(),
+            handshake_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(30),
+            max_connections: None,
+        }
+    }
+}
+
+/// A place to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSettings {
+    /// The address.
+    pub address: Listen,
+    /// The permission bits of a Unix socket's file; `None`: as the umask has it.
+    pub mode: Option<u32>,
 }
