@@ -27,7 +27,7 @@ pub enum Listen {
 }
 
 /// Where adit connects to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Backend {
     /// `HOST:PORT` or `tcp:HOST:PORT`.
     Tcp {

@@ -1,5 +1,389 @@
-//! The loop, no protocol.
+//! The loop, no protocol: one thread, one poll, and a turn for everyone.
+//!
+//! A turn waits for events, notes them at the tunnels they are for, and puts
+//! those into the run queue. Then each tunnel in the queue does a bounded
+//! amount of work and says what it needs next. Timers that expired come after
+//! that, and what is over is removed at the very end: nothing is freed while
+//! events that may mean it are still at hand.
 
+mod backends;
+mod control;
+mod limits;
+mod listening;
 pub mod settings;
+mod table;
+mod timers;
 
-pub use settings::Settings;
+pub use control::Loader;
+pub use settings::{ListenerSettings, Settings};
+
+use crate::net::{Peer, Stream};
+use crate::tunnel::{Context, Label, Need, Readiness, Refusal, Rules, Scratch, Side, Tunnel};
+use backends::{Backends, resolve_all};
+use control::{Control, Loaded, Wish};
+use listening::Listeners;
+use log::{error, info, warn};
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token};
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+use table::{Slot, Table};
+
+const SIGNALS: Token = Token(0);
+const WAKER: Token = Token(1);
+/// Listeners have the tokens from 2 up to this one.
+const FIRST_TUNNEL: usize = 1024;
+
+/// How the server came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All tunnels have ended after it was told to stop.
+    Drained,
+    /// It was told to stop a second time.
+    Forced,
+}
+
+/// The server: everything that the loop owns.
+pub struct Server {
+    poll: Poll,
+    control: Control,
+    settings: Settings,
+    most: usize,
+    listeners: Listeners,
+    backends: Backends,
+    table: Table,
+    scratch: Scratch,
+    accepted: u64,
+    /// When the tunnels that are left are told to go; set once it stops.
+    drain_at: Option<Instant>,
+    now: Instant,
+}
+
+impl Server {
+    /// Opens the listeners and looks up the backends. `loader` is asked for
+    /// new settings at each SIGHUP.
+    ///
+    /// # Errors
+    /// What cannot be opened or found, ready to be shown.
+    pub fn new(settings: Settings, loader: Option<Loader>) -> Result<Self, String> {
+        let system = |e: io::Error| format!("cannot start: {e}");
+        let poll = Poll::new().map_err(system)?;
+        let control = Control::new(poll.registry(), SIGNALS, WAKER, loader).map_err(system)?;
+        let mut listeners = Listeners::new(WAKER.0 + 1..FIRST_TUNNEL);
+        listeners.open(&settings.listeners, poll.registry())?;
+        let mut backends = Backends::default();
+        backends.learn(resolve_all(&settings.routes)?);
+        Ok(Server {
+            poll,
+            control,
+            most: settings.max_connections.unwrap_or_else(limits::most_connections),
+            settings,
+            listeners,
+            backends,
+            table: Table::default(),
+            scratch: Scratch::default(),
+            accepted: 0,
+            drain_at: None,
+            now: Instant::now(),
+        })
+    }
+
+    /// The addresses that are listened on.
+    pub fn addresses(&self) -> Vec<String> {
+        self.listeners.addresses()
+    }
+
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// That the poll failed, which it does not.
+    pub fn run(mut self) -> io::Result<End> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            match self.poll.poll(&mut events, self.patience()) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                polled => polled?,
+            }
+            self.now = Instant::now();
+            for event in &events {
+                if self.dispatch(event) {
+                    return Ok(End::Forced);
+                }
+            }
+            self.accept();
+            self.run_queue();
+            self.expire();
+            self.reap();
+            if self.drain_at.is_some() && self.table.is_empty() {
+                info!("stopped");
+                return Ok(End::Drained);
+            }
+        }
+    }
+
+    /// How long the poll may sleep; `None`: until an event.
+    fn patience(&self) -> Option<Duration> {
+        let has_room = self.table.len() < self.most;
+        if self.table.has_work() || (has_room && self.listeners.is_ready()) {
+            return Some(Duration::ZERO);
+        }
+        let moments = [self.table.next_timer(), self.listeners.resume_at(), self.drain_at];
+        let next = moments.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    /// Notes what an event says; `true` if it says to stop at once.
+    fn dispatch(&mut self, event: &Event) -> bool {
+        match event.token() {
+            SIGNALS => {
+                for wish in self.control.wishes() {
+                    match wish {
+                        Wish::Stop if self.drain_at.is_some() => return true,
+                        Wish::Stop => self.stop(),
+                        Wish::Reload => self.reload(),
+                    }
+                }
+            }
+            WAKER => {
+                while let Some(loaded) = self.control.loaded() {
+                    self.reloaded(loaded);
+                }
+            }
+            Token(token) if token < FIRST_TUNNEL => self.listeners.ready(Token(token)),
+            Token(token) => {
+                let (key, side) = tunnel_of(token);
+                let seen = Readiness {
+                    readable: event.is_readable() || event.is_error(),
+                    writable: event.is_writable() || event.is_error(),
+                    read_closed: event.is_read_closed() || event.is_error(),
+                };
+                if let Some(slot) = self.table.get(key) {
+                    slot.ready(side, seen);
+                    self.table.enqueue(key);
+                }
+            }
+        }
+        false
+    }
+
+    fn accept(&mut self) {
+        let room = self.most.saturating_sub(self.table.len());
+        let (table, registry, accepted) = (&mut self.table, self.poll.registry(), &mut self.accepted);
+        let (handshake_timeout, now) = (self.settings.handshake_timeout, self.now);
+        self.listeners.accept(room, now, |mut stream: Stream, peer: Peer, listener| {
+            *accepted += 1;
+            let label = Label { id: *accepted, peer };
+            let key = table.vacant_key();
+            if let Err(e) = register(registry, &mut stream, key, Side::Client) {
+                error!("{label}: cannot watch the connection: {e}");
+                return;
+            }
+            let tunnel = Tunnel::new(label, stream, listener.clone(), handshake_timeout, now);
+            table.insert(Slot::new(tunnel));
+        });
+    }
+
+    /// Gives each tunnel that is in the queue now a turn.
+    fn run_queue(&mut self) {
+        for _ in 0..self.table.queued() {
+            if let Some(key) = self.table.dequeue() {
+                self.turn(key);
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        while let Some(key) = self.table.expired(self.now) {
+            self.with_context(key, |slot, cx| slot.tunnel.expire(cx));
+            self.turn(key);
+        }
+        if self.listeners.resume_at().is_some_and(|at| self.now >= at) {
+            self.listeners.resume();
+        }
+        if self.drain_at.is_some_and(|at| self.now >= at) {
+            self.drain_at = Some(self.now + self.settings.drain_timeout);
+            self.everyone_leaves();
+        }
+    }
+
+    fn reap(&mut self) {
+        for slot in self.table.reap() {
+            if let Some(dial) = slot.dial {
+                dial.abandon(&mut self.backends);
+            }
+            if let Some(backend) = slot.backend {
+                self.backends.release(backend);
+            }
+            self.listeners.resume();
+        }
+    }
+
+    /// A tunnel does what it can and gets what it needs.
+    fn turn(&mut self, key: usize) {
+        self.continue_dial(key);
+        let mut need = self.with_context(key, |slot, cx| slot.tunnel.pump(cx));
+        if let Some(Need::Backend(route)) = need {
+            self.dial(key, route);
+            need = self.with_context(key, |slot, cx| slot.tunnel.pump(cx));
+        }
+        match need {
+            Some(Need::Turn) => self.table.enqueue(key),
+            Some(Need::Nothing) => self.table.bury(key),
+            _ => {}
+        }
+        self.table.file(key);
+    }
+
+    /// Starts to look for a backend of this route.
+    fn dial(&mut self, key: usize, route: usize) {
+        let mut dial = self.backends.dial(&self.settings.routes[route]);
+        let next = dial.next(&mut self.backends, self.now);
+        self.dialled(key, dial, next);
+    }
+
+    /// Looks how far the dialling of a backend is, if one is being dialled.
+    fn continue_dial(&mut self, key: usize) {
+        let Some(mut dial) = self.table.get(key).and_then(|slot| slot.dial.take()) else {
+            return;
+        };
+        let late = dial.deadline().is_some_and(|until| self.now >= until);
+        let connected = match dial.stream() {
+            Some(stream) => stream.connected(),
+            None => Ok(false),
+        };
+        match connected {
+            Ok(true) => {
+                if let Some((backend, stream)) = dial.take(&mut self.backends) {
+                    self.with_context(key, |slot, cx| {
+                        slot.backend = Some(backend);
+                        slot.tunnel.connected(stream, cx);
+                        // What was told of the connection while it was made.
+                        slot.tunnel.ready(Side::Backend, std::mem::take(&mut slot.early));
+                    });
+                }
+            }
+            Ok(false) if !late => {
+                if let Some(slot) = self.table.get(key) {
+                    slot.dial = Some(dial);
+                }
+            }
+            failed => {
+                let timed_out = io::Error::new(ErrorKind::TimedOut, "connect timeout");
+                dial.failed(&failed.err().unwrap_or(timed_out), &self.backends);
+                let next = dial.next(&mut self.backends, self.now);
+                self.dialled(key, dial, next);
+            }
+        }
+    }
+
+    /// A connection to a backend was begun, or none can be.
+    fn dialled(&mut self, key: usize, mut dial: backends::Dial, next: Result<(), Refusal>) {
+        let watched = next.and_then(|()| match dial.stream() {
+            Some(stream) => register(self.poll.registry(), stream, key, Side::Backend)
+                .map_err(|e| {
+                    error!("cannot watch a backend's connection: {e}");
+                    Refusal::BackendUnreachable
+                }),
+            None => Err(Refusal::BackendUnreachable),
+        });
+        match watched {
+            Ok(()) => {
+                if let Some(slot) = self.table.get(key) {
+                    slot.dial = Some(dial);
+                    slot.early = Readiness::default();
+                }
+            }
+            Err(refusal) => {
+                dial.abandon(&mut self.backends);
+                self.with_context(key, |slot, cx| slot.tunnel.refuse(&refusal, cx));
+            }
+        }
+    }
+
+    /// Lends a tunnel what belongs to the whole loop.
+    fn with_context<R>(
+        &mut self,
+        key: usize,
+        work: impl FnOnce(&mut Slot, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let slot = self.table.get(key)?;
+        let rules = Rules { routes: &self.settings.routes, pages: &self.settings.pages };
+        let mut cx = Context { scratch: &mut self.scratch, now: self.now, rules };
+        Some(work(slot, &mut cx))
+    }
+
+    fn reload(&mut self) {
+        match self.control.load() {
+            Ok(true) => {}
+            Ok(false) => info!("nothing to reload: the settings are on the command line"),
+            Err(e) => error!("cannot reload, keeping the old settings: {e}"),
+        }
+    }
+
+    fn reloaded(&mut self, loaded: Loaded) {
+        if self.drain_at.is_some() {
+            return;
+        }
+        let (settings, resolved) = match loaded {
+            Ok(loaded) => loaded,
+            Err(e) => return error!("cannot reload, keeping the old settings:\n{e}"),
+        };
+        if let Err(e) = self.listeners.open(&settings.listeners, self.poll.registry()) {
+            return error!("cannot reload, keeping the old settings: {e}");
+        }
+        self.backends.learn(resolved);
+        self.most = settings.max_connections.unwrap_or_else(limits::most_connections);
+        let (listeners, routes) = (settings.listeners.len(), settings.routes.len());
+        self.settings = settings;
+        info!("reloaded: {listeners} listeners, {routes} routes; open tunnels stay as they are");
+    }
+
+    /// Stops to accept, and lets the tunnels end.
+    fn stop(&mut self) {
+        self.listeners.close();
+        self.drain_at = Some(self.now + self.settings.drain_timeout);
+        if !self.table.is_empty() {
+            warn!(
+                "stopping: {} connections may end within {:?}; a second signal ends them now",
+                self.table.len(),
+                self.settings.drain_timeout,
+            );
+        }
+        for key in self.table.keys() {
+            if self.table.get(key).is_some_and(|slot| slot.tunnel.is_opening()) {
+                self.leaves(key);
+            }
+        }
+    }
+
+    fn everyone_leaves(&mut self) {
+        for key in self.table.keys() {
+            self.leaves(key);
+        }
+    }
+
+    fn leaves(&mut self, key: usize) {
+        if let Some(dial) = self.table.get(key).and_then(|slot| slot.dial.take()) {
+            dial.abandon(&mut self.backends);
+        }
+        self.with_context(key, |slot, cx| slot.tunnel.leave(cx));
+        self.table.enqueue(key);
+    }
+}
+
+/// The tunnel and side that a token stands for.
+fn tunnel_of(token: usize) -> (usize, Side) {
+    let number = token - FIRST_TUNNEL;
+    (number / 2, if number % 2 == 0 { Side::Client } else { Side::Backend })
+}
+
+/// Watches a socket in both directions, once and for all.
+fn register(
+    registry: &mio::Registry,
+    stream: &mut Stream,
+    key: usize,
+    side: Side,
+) -> io::Result<()> {
+    let token = FIRST_TUNNEL + key * 2 + usize::from(side == Side::Backend);
+    registry.register(stream, Token(token), Interest::READABLE | Interest::WRITABLE)
+}

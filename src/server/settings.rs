@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::address::Listen;
+use crate::tunnel::pages::Page;
 use crate::tunnel::policy::Route;
 
 /// Everything the loop needs to know; made by `config`.
@@ -12,6 +13,8 @@ pub struct Settings {
     pub listeners: Vec<ListenerSettings>,
     /// Where requests go.
     pub routes: Vec<Route>,
+    /// What is served where no WebSocket is asked for.
+    pub pages: Vec<Page>,
     /// How long a request head may take to arrive.
     pub handshake_timeout: Duration,
     /// How long tunnels may go on after SIGTERM.
@@ -25,6 +28,7 @@ impl Default for Settings {
         Settings {
             listeners: Vec::new(),
             routes: Vec::new(),
+            pages: Vec::new(),
             handshake_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
             max_connections: None,

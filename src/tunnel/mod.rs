@@ -1,5 +1,341 @@
-//! Joins wire and net.
+//! Joins wire and net: what becomes of one connection, from its first byte to
+//! its last.
+//!
+//! A [`Tunnel`] goes through phases. It is [`opening`] while its request is
+//! read, waits while the server dials the backend, is a [`session`] while
+//! messages pass, or is refused and only has an HTTP response to deliver. The
+//! server tells it what happens (events, time, a backend that is there or is
+//! not) and it answers with what it needs next; it knows no poll, and every
+//! phase can be driven in a test without a socket.
 
+pub mod deadlines;
+pub mod ending;
+pub mod endpoint;
+pub mod link;
+pub mod opening;
+pub mod pages;
 pub mod policy;
+pub mod relay;
+pub mod session;
+
+#[cfg(test)]
+mod tests;
 
 pub use crate::wire::Refusal;
+pub use link::{Link, Readiness};
+pub use opening::Rules;
+pub use relay::Scratch;
+
+use crate::address::Listen;
+use crate::net::{Peer, Transport};
+use crate::wire::http;
+use crate::wire::ws::{Connection, Role};
+use endpoint::{Codec, Endpoint};
+use ending::Ending;
+use log::{Level, debug, info, log};
+use opening::{Accepted, Opening, Outcome};
+use session::Session;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How long the client may take to fetch a response that is not the 101.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which of a tunnel's two connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The WebSocket client.
+    Client,
+    /// The backend.
+    Backend,
+}
+
+/// What the loop lends to a tunnel for one turn.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The buffers of the whole loop.
+    pub scratch: &'a mut Scratch,
+    /// The time of this turn.
+    pub now: Instant,
+    /// What requests are judged by.
+    pub rules: Rules<'a>,
+}
+
+/// What a tunnel needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// An event, or its deadline.
+    Event,
+    /// Another turn: it stopped only for the others' sake.
+    Turn,
+    /// A connection to a backend of the route at this index.
+    Backend(usize),
+    /// Nothing: it is over.
+    Nothing,
+}
+
+/// A tunnel's name in the log: `#17 192.0.2.7:5123`.
+#[derive(Clone, Copy, Debug)]
+pub struct Label {
+    /// Counts connections since the start.
+    pub id: u64,
+    /// The client.
+    pub peer: Peer,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} {}", self.id, self.peer)
+    }
+}
+
+#[derive(Debug)]
+enum Phase<T> {
+    /// The request is being read.
+    Opening(Link<T>, Opening),
+    /// The backend is being dialled.
+    Dialling(Link<T>, Accepted),
+    /// Messages pass.
+    Open(Session<T>),
+    /// A response is on its way, and then the end.
+    Answered(Link<T>),
+    /// Nothing is left.
+    Over,
+}
+
+/// One connection of a client, and all that comes of it.
+#[derive(Debug)]
+pub struct Tunnel<T> {
+    label: Label,
+    since: Instant,
+    /// The deadline of every phase but the open one, which has its own clock.
+    until: Option<Instant>,
+    phase: Phase<T>,
+}
+
+impl<T: Transport> Tunnel<T> {
+    /// A connection that was just accepted at `listener`.
+    pub fn new(
+        label: Label,
+        transport: T,
+        listener: Listen,
+        handshake_timeout: Duration,
+        now: Instant,
+    ) -> Self {
+        Tunnel {
+            label,
+            since: now,
+            until: Some(now + handshake_timeout),
+            phase: Phase::Opening(Link::new(transport), Opening::new(listener)),
+        }
+    }
+
+    /// The tunnel's name in the log.
+    pub fn label(&self) -> Label {
+        self.label
+    }
+
+    /// Adds what an event said of one side.
+    pub fn ready(&mut self, side: Side, seen: Readiness) {
+        match (&mut self.phase, side) {
+            (Phase::Open(session), Side::Client) => session.client().link.ready(seen),
+            (Phase::Open(session), Side::Backend) => session.backend().link.ready(seen),
+            (
+                Phase::Opening(link, _) | Phase::Dialling(link, _) | Phase::Answered(link),
+                Side::Client,
+            ) => link.ready(seen),
+            _ => {}
+        }
+    }
+
+    /// Does what can be done now.
+    pub fn pump(&mut self, cx: &mut Context<'_>) -> Need {
+        match &mut self.phase {
+            Phase::Opening(link, opening) => {
+                match opening.read(link, cx.scratch.bytes(), cx.rules) {
+                    Outcome::Incomplete => Need::Event,
+                    outcome => self.opened(outcome, cx),
+                }
+            }
+            Phase::Dialling(..) => Need::Event,
+            Phase::Open(session) => {
+                let again = session.pump(cx.scratch, cx.now);
+                if session.is_over() {
+                    self.close(cx.now);
+                    Need::Nothing
+                } else if again {
+                    Need::Turn
+                } else {
+                    Need::Event
+                }
+            }
+            Phase::Answered(link) => {
+                let more = link.discard(cx.scratch.bytes());
+                if link.flush().is_err() || link.is_over() {
+                    self.phase = Phase::Over;
+                    Need::Nothing
+                } else if more {
+                    Need::Turn
+                } else {
+                    Need::Event
+                }
+            }
+            Phase::Over => Need::Nothing,
+        }
+    }
+
+    /// When [`expire`](Self::expire) is to be called; `None`: never.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Open(session) => session.deadline(),
+            Phase::Over => None,
+            _ => self.until,
+        }
+    }
+
+    /// Does what is due; to be pumped afterwards.
+    pub fn expire(&mut self, cx: &mut Context<'_>) {
+        match &mut self.phase {
+            Phase::Open(session) => {
+                if session.expire(cx.now) {
+                    self.close(cx.now);
+                }
+            }
+            _ if self.until.is_none_or(|until| cx.now < until) => {}
+            Phase::Opening(_, opening) if opening.has_begun() => {
+                self.refuse(&Refusal::HeadTimeout, cx);
+            }
+            Phase::Opening(..) => {
+                debug!("{}: sent nothing within handshake-timeout", self.label);
+                self.phase = Phase::Over;
+            }
+            Phase::Dialling(..) | Phase::Answered(_) | Phase::Over => self.phase = Phase::Over,
+        }
+    }
+
+    /// The backend is there: the client gets its 101.
+    pub fn connected(&mut self, transport: T, cx: &mut Context<'_>) {
+        let Phase::Dialling(mut client, accepted) = self.take() else {
+            return;
+        };
+        let Accepted { accept, subprotocol, mut early, terms, description, .. } = accepted;
+        info!("{} opened: {description}", self.label);
+        client.queue().push(&http::switching_protocols(&accept, subprotocol.as_deref()));
+        let connection = Connection::new(Role::Server, terms.text);
+        let framer = terms.framing.framer(terms.max_message);
+        let mut session = Session::new(
+            Endpoint::new(client, Codec::WebSocket(connection)),
+            Endpoint::new(Link::new(transport), Codec::Framing(framer)),
+            terms.timeouts,
+            terms.framing.carries_type(),
+            cx.now,
+        );
+        session.begin(&mut early, cx.scratch, cx.now);
+        self.phase = Phase::Open(session);
+    }
+
+    /// The request gets no tunnel.
+    pub fn refuse(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
+        let level = match refusal {
+            Refusal::Origin(_) => Level::Warn,
+            Refusal::BadRequest(_) => Level::Warn,
+            _ => Level::Info,
+        };
+        let label = self.label;
+        match refusal {
+            Refusal::Origin(Some(origin)) => log!(
+                level,
+                "{label} refused: 403, origin \"{}\" is not the request's own host and not in the option `origin`",
+                origin.escape_debug(),
+            ),
+            _ => log!(level, "{label} refused: {}, {refusal}", refusal.status()),
+        }
+        self.answer(&http::refusal(refusal), cx.now);
+    }
+
+    /// adit is stopping: who has a tunnel is told so, who has none gets none.
+    pub fn leave(&mut self, cx: &mut Context<'_>) {
+        match &mut self.phase {
+            Phase::Open(session) => session.leave(Ending::GoingAway, cx.now),
+            Phase::Opening(_, opening) if !opening.has_begun() => self.phase = Phase::Over,
+            Phase::Opening(..) | Phase::Dialling(..) => self.refuse(&Refusal::Draining, cx),
+            Phase::Answered(_) | Phase::Over => {}
+        }
+    }
+
+    /// Whether the tunnel is not open yet, and so need not become it.
+    pub fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening(..) | Phase::Dialling(..))
+    }
+
+    /// Bytes of memory that the tunnel holds beside itself.
+    pub fn memory(&self) -> usize {
+        match &self.phase {
+            Phase::Open(session) => session.memory(),
+            Phase::Answered(link) => link.memory(),
+            _ => 0,
+        }
+    }
+
+    fn opened(&mut self, outcome: Outcome, cx: &mut Context<'_>) -> Need {
+        match outcome {
+            Outcome::Incomplete => return Need::Event,
+            Outcome::Gone => {
+                debug!("{}: gone before its request was whole", self.label);
+                self.phase = Phase::Over;
+                return Need::Nothing;
+            }
+            Outcome::Refused(refusal) => self.refuse(&refusal, cx),
+            Outcome::Page(page) => {
+                debug!("{}: page {}", self.label, page.path);
+                self.answer(&http::page(page.content_type, page.body.as_bytes()), cx.now);
+            }
+            Outcome::Accepted(accepted) => {
+                let route = accepted.route;
+                if let Phase::Opening(link, _) = self.take() {
+                    self.phase = Phase::Dialling(link, accepted);
+                }
+                self.until = None;
+                return Need::Backend(route);
+            }
+        }
+        Need::Turn
+    }
+
+    /// Sends a response and then the end.
+    fn answer(&mut self, response: &[u8], now: Instant) {
+        if let Phase::Opening(mut link, _) | Phase::Dialling(mut link, _) = self.take() {
+            link.queue().push(response);
+            link.finish();
+            self.phase = Phase::Answered(link);
+            self.until = Some(now + RESPONSE_TIMEOUT);
+        }
+    }
+
+    fn take(&mut self) -> Phase<T> {
+        std::mem::replace(&mut self.phase, Phase::Over)
+    }
+
+    /// Ends an open tunnel with its one line in the log.
+    fn close(&mut self, now: Instant) {
+        let Phase::Open(session) = self.take() else {
+            return;
+        };
+        let totals = session.totals();
+        let Some(ending) = session.ending() else {
+            return;
+        };
+        let level = if ending.is_misbehaviour() { Level::Warn } else { Level::Info };
+        log!(
+            level,
+            "{} closed: {ending}, {}, {:.1} s, in {} msgs {} B, out {} msgs {} B",
+            self.label,
+            ending.logged_code(),
+            (now - self.since).as_secs_f64(),
+            totals.up.messages,
+            totals.up.bytes,
+            totals.down.messages,
+            totals.down.bytes,
+        );
+    }
+}

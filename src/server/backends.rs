@@ -1,0 +1,285 @@
+//! Which backend a tunnel gets, and how it is reached.
+//!
+//! Of a route's backends the one with the fewest tunnels is dialled first, and
+//! each of its addresses in turn; a failure leads to the next, unseen by the
+//! client. Where there is another backend, one that failed is passed over for
+//! a second. What is known of a backend lives as long as the process, so that
+//! counts stay right over a reload.
+
+use crate::address::Backend;
+use crate::net::{Address, Stream, resolve};
+use crate::tunnel::Refusal;
+use crate::tunnel::policy::Route;
+use log::warn;
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+/// How long a backend that failed is passed over where there is another.
+const REST: Duration = Duration::from_secs(1);
+
+/// The addresses of all backends, by their names.
+pub type Resolved = HashMap<Backend, Vec<Address>>;
+
+/// Looks up the names of all backends. May block.
+///
+/// # Errors
+/// Which name cannot be resolved, and why.
+pub fn resolve_all(routes: &[Route]) -> Result<Resolved, String> {
+    let mut resolved = Resolved::new();
+    for backend in routes.iter().flat_map(|route| &route.backends) {
+        if !resolved.contains_key(backend) {
+            let addresses =
+                resolve(backend).map_err(|e| format!("cannot resolve backend {backend}: {e}"))?;
+            resolved.insert(backend.clone(), addresses);
+        }
+    }
+    Ok(resolved)
+}
+
+/// A backend's place in the table.
+pub type Key = usize;
+
+/// All backends that there ever were.
+#[derive(Debug, Default)]
+pub struct Backends {
+    keys: HashMap<Backend, Key>,
+    states: Vec<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    name: Backend,
+    addresses: Vec<Address>,
+    tunnels: usize,
+    /// Until when it rests after a failure.
+    down_until: Option<Instant>,
+}
+
+/// An attempt to get a backend for a tunnel.
+#[derive(Debug)]
+pub struct Dial {
+    /// The backends that were not dialled yet.
+    left: Vec<Key>,
+    several: bool,
+    most: Option<usize>,
+    timeout: Duration,
+    /// The one that is being dialled; the tunnel counts as its own already.
+    chosen: Option<Key>,
+    /// How many of its addresses were tried.
+    tried: usize,
+    /// The connection that is being made, and when it takes too long.
+    stream: Option<(Stream, Instant)>,
+    /// What to tell the client if no backend is left.
+    refusal: Option<Refusal>,
+}
+
+impl Backends {
+    /// Learns addresses, of new backends and of known ones.
+    pub fn learn(&mut self, resolved: Resolved) {
+        for (name, addresses) in resolved {
+            match self.keys.get(&name) {
+                Some(&key) => self.states[key].addresses = addresses,
+                None => {
+                    self.keys.insert(name.clone(), self.states.len());
+                    self.states.push(State { name, addresses, tunnels: 0, down_until: None });
+                }
+            }
+        }
+    }
+
+    /// A tunnel to this backend is over.
+    pub fn release(&mut self, key: Key) {
+        self.states[key].tunnels -= 1;
+    }
+
+    /// Starts the search for a backend of this route.
+    pub fn dial(&self, route: &Route) -> Dial {
+        let left: Vec<_> = route.backends.iter().filter_map(|b| self.keys.get(b)).copied().collect();
+        Dial {
+            several: left.len() > 1,
+            left,
+            most: route.max_connections_per_backend,
+            timeout: route.timeouts.connect,
+            chosen: None,
+            tried: 0,
+            stream: None,
+            refusal: None,
+        }
+    }
+}
+
+impl Dial {
+    /// The connection that is being made.
+    pub fn stream(&mut self) -> Option<&mut Stream> {
+        self.stream.as_mut().map(|(stream, _)| stream)
+    }
+
+    /// When the connection that is being made takes too long.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.stream.as_ref().map(|(_, until)| *until)
+    }
+
+    /// The backend and the connection to it, once that is made. The backend is
+    /// to be [`release`](Backends::release)d when the tunnel is over.
+    pub fn take(mut self, backends: &mut Backends) -> Option<(Key, Stream)> {
+        let (key, (stream, _)) = (self.chosen?, self.stream.take()?);
+        backends.states[key].down_until = None;
+        Some((key, stream))
+    }
+
+    /// Ends the attempt: the client does not want it any more.
+    pub fn abandon(mut self, backends: &mut Backends) {
+        if let Some(key) = self.chosen.take() {
+            backends.release(key);
+        }
+    }
+
+    /// Begins a connection to the next address, of this backend or the next.
+    ///
+    /// # Errors
+    /// What to tell the client: no backend is left.
+    pub fn next(&mut self, backends: &mut Backends, now: Instant) -> Result<(), Refusal> {
+        loop {
+            self.stream = None;
+            let address =
+                self.chosen.and_then(|key| backends.states[key].addresses.get(self.tried));
+            let Some(address) = address else {
+                self.give_up(backends, now);
+                self.choose(backends, now)?;
+                continue;
+            };
+            self.tried += 1;
+            match Stream::connect(address) {
+                Ok(stream) => {
+                    self.stream = Some((stream, now + self.timeout));
+                    return Ok(());
+                }
+                Err(e) => self.failed(&e, backends),
+            }
+        }
+    }
+
+    /// Notes why the connection that was begun is not made.
+    pub fn failed(&mut self, error: &io::Error, backends: &Backends) {
+        let Some(state) = self.chosen.map(|key| &backends.states[key]) else {
+            return;
+        };
+        match self.tried.checked_sub(1).and_then(|at| state.addresses.get(at)) {
+            Some(Address::Tcp(address)) if state.addresses.len() > 1 => {
+                warn!("backend {} at {address}: {error}", state.name);
+            }
+            _ => warn!("backend {}: {error}", state.name),
+        }
+        self.refusal = Some(match error.kind() {
+            ErrorKind::TimedOut => Refusal::BackendTimeout,
+            // A Unix socket whose backlog is full.
+            ErrorKind::WouldBlock => Refusal::BackendsFull,
+            _ => Refusal::BackendUnreachable,
+        });
+    }
+
+    /// All addresses of the backend have failed.
+    fn give_up(&mut self, backends: &mut Backends, now: Instant) {
+        if let Some(key) = self.chosen.take() {
+            backends.release(key);
+            if self.several {
+                backends.states[key].down_until = Some(now + REST);
+            }
+        }
+    }
+
+    /// Goes to the backend with the fewest tunnels of those that are left.
+    fn choose(&mut self, backends: &mut Backends, now: Instant) -> Result<(), Refusal> {
+        let states = &backends.states;
+        let is_down = |key: Key| states[key].down_until.is_some_and(|until| now < until);
+        let is_full = |key: Key| self.most.is_some_and(|most| states[key].tunnels >= most);
+        let usable = self.left.iter().copied().filter(|&key| !is_down(key) && !is_full(key));
+        let Some(key) = usable.min_by_key(|&key| states[key].tunnels) else {
+            return Err(match self.refusal.take() {
+                Some(refusal) if !self.several => refusal,
+                None if self.left.iter().copied().all(is_full) => Refusal::BackendsFull,
+                _ => Refusal::BackendsDown,
+            });
+        };
+        self.left.retain(|&other| other != key);
+        self.chosen = Some(key);
+        self.tried = 0;
+        backends.states[key].tunnels += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{SocketAddr, TcpListener};
+
+    /// A route to these addresses, one backend each, and the table for it.
+    fn route(addresses: &[SocketAddr]) -> (Route, Backends) {
+        let backends = addresses.iter().map(|a| format!("{a}").parse().expect("an address"));
+        let route = Route { backends: backends.collect(), ..Route::default() };
+        let mut table = Backends::default();
+        table.learn(resolve_all(std::slice::from_ref(&route)).expect("addresses resolve"));
+        (route, table)
+    }
+
+    /// An address where nobody listens.
+    fn closed() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    /// Dials until the connection stands or is refused.
+    fn outcome(route: &Route, table: &mut Backends, now: Instant) -> Result<Key, Refusal> {
+        let mut dial = table.dial(route);
+        dial.next(table, now)?;
+        loop {
+            match dial.stream().expect("a connection is being made").connected() {
+                Ok(true) => return Ok(dial.take(table).expect("it stands").0),
+                Ok(false) => std::thread::yield_now(),
+                Err(e) => {
+                    dial.failed(&e, table);
+                    dial.next(table, now)?;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_backend_that_refuses_is_unreachable_each_time() {
+        let (route, mut table) = route(&[closed()]);
+        let now = Instant::now();
+        for _ in 0..2 {
+            assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendUnreachable));
+        }
+    }
+
+    #[test]
+    fn several_backends_are_tried_in_turn_and_a_dead_one_rests() {
+        let alive = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (route, mut table) = route(&[closed(), alive.local_addr().unwrap()]);
+        let now = Instant::now();
+        let key = outcome(&route, &mut table, now).expect("the second is alive");
+        let dead = 1 - key;
+        assert!(table.states[dead].down_until.is_some_and(|until| until == now + REST));
+        drop(alive);
+        assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendsDown));
+        assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendsDown));
+    }
+
+    #[test]
+    fn the_backend_with_the_fewest_tunnels_is_taken_until_all_are_full() {
+        let listeners = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = listeners.each_ref().map(|l| l.local_addr().unwrap());
+        let (mut route, mut table) = route(&addresses);
+        route.max_connections_per_backend = Some(2);
+        let now = Instant::now();
+        let mut keys: Vec<_> =
+            (0..4).map(|_| outcome(&route, &mut table, now).expect("there is room")).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [0, 0, 1, 1]);
+        assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendsFull));
+        table.release(1);
+        assert_eq!(outcome(&route, &mut table, now), Ok(1));
+    }
+}

@@ -1,0 +1,92 @@
+//! What reaches the loop from outside the tunnels: signals, and settings that
+//! were loaded again.
+//!
+//! Loading reads a file and looks up names, both of which can block. So it
+//! happens on a thread of its own, which wakes the loop when it is done.
+
+use super::backends::{Resolved, resolve_all};
+use super::settings::Settings;
+use mio::{Interest, Registry, Token, Waker};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Loads the settings again, from where they came from.
+pub type Loader = Arc<dyn Fn() -> Result<Settings, String> + Send + Sync>;
+
+/// What somebody outside wants.
+#[derive(Debug)]
+pub enum Wish {
+    /// Load the settings again (SIGHUP).
+    Reload,
+    /// Stop (SIGTERM, SIGINT).
+    Stop,
+}
+
+/// Settings that were loaded again, or why they were not.
+pub type Loaded = Result<(Settings, Resolved), String>;
+
+/// The loop's ear for the world outside.
+pub struct Control {
+    signals: Signals,
+    waker: Arc<Waker>,
+    loader: Option<Loader>,
+    sender: Sender<Loaded>,
+    receiver: Receiver<Loaded>,
+}
+
+impl Control {
+    /// Listens for signals, and for threads that load.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(
+        registry: &Registry,
+        signals_token: Token,
+        waker_token: Token,
+        loader: Option<Loader>,
+    ) -> io::Result<Self> {
+        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT])?;
+        registry.register(&mut signals, signals_token, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(registry, waker_token)?);
+        let (sender, receiver) = channel();
+        Ok(Control { signals, waker, loader, sender, receiver })
+    }
+
+    /// What the signals that came want.
+    pub fn wishes(&mut self) -> Vec<Wish> {
+        let wish = |signal| if signal == SIGHUP { Wish::Reload } else { Wish::Stop };
+        self.signals.pending().map(wish).collect()
+    }
+
+    /// Starts to load the settings again; says whether there is anything to
+    /// load them from.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn load(&self) -> io::Result<bool> {
+        let Some(load) = self.loader.clone() else {
+            return Ok(false);
+        };
+        let (sender, waker) = (self.sender.clone(), self.waker.clone());
+        let load = move || {
+            let loaded = load().and_then(|settings| {
+                let resolved = resolve_all(&settings.routes)?;
+                Ok((settings, resolved))
+            });
+            // Without a receiver the process is ending.
+            if sender.send(loaded).is_ok() {
+                let _ = waker.wake();
+            }
+        };
+        std::thread::Builder::new().name("reload".into()).spawn(load)?;
+        Ok(true)
+    }
+
+    /// Settings that were loaded since this was last asked.
+    pub fn loaded(&self) -> Option<Loaded> {
+        self.receiver.try_recv().ok()
+    }
+}

@@ -1,0 +1,24 @@
+//! How many tunnels the file descriptors allow.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors that are not for tunnels: standard streams, listeners, the
+/// poll, signals, and those of a reload.
+const RESERVED: u64 = 32;
+
+/// Raises the soft limit of open files to the hard one, and says how many
+/// clients fit: each tunnel has two sockets.
+pub fn most_connections() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let open_files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(e) => {
+            log::debug!("the limit of open files stays at {:?}: {e}", limit.current);
+            limit.current
+        }
+    };
+    // No limit at all is still the most that the kernel can number.
+    let open_files = open_files.unwrap_or(i32::MAX as u64);
+    usize::try_from(open_files.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX).max(1)
+}

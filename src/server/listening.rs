@@ -1,0 +1,179 @@
+//! The listening sockets, and when to accept from them.
+//!
+//! Accepting pauses while as many clients are there as may be, and when the
+//! system has no descriptor left. It goes on when a tunnel has ended, or after
+//! a moment, since descriptors can come free elsewhere; meanwhile clients wait
+//! in the kernel's backlog and the loop sleeps.
+
+use super::settings::ListenerSettings;
+use crate::address::Listen;
+use crate::net::{Listener, Peer, Stream};
+use log::{error, info, warn};
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+/// Connections accepted from a listener until it is the others' turn.
+const TURN: usize = 64;
+
+/// How long accepting pauses when the system has no descriptor left.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A listening socket and what it is for.
+#[derive(Debug)]
+struct Listening {
+    socket: Listener,
+    address: Listen,
+    token: Token,
+    /// Whether connections may wait: sticky, as the poll is edge-triggered.
+    ready: bool,
+}
+
+/// All listening sockets.
+#[derive(Debug)]
+pub struct Listeners {
+    sockets: Vec<Listening>,
+    next_token: usize,
+    /// Tokens from here on belong to others.
+    last_token: usize,
+    paused_until: Option<Instant>,
+}
+
+
+impl Listeners {
+    /// No listeners; theirs will be the tokens of this range.
+    pub fn new(tokens: std::ops::Range<usize>) -> Self {
+        Listeners {
+            sockets: Vec::new(),
+            next_token: tokens.start,
+            last_token: tokens.end,
+            paused_until: None,
+        }
+    }
+
+    /// Opens the listeners that are not open yet and closes those that are not
+    /// wanted any more. Of the new ones all are opened, or nothing changes.
+    ///
+    /// # Errors
+    /// Which address cannot be listened on, and why.
+    pub fn open(&mut self, wanted: &[ListenerSettings], registry: &Registry) -> Result<(), String> {
+        let mut opened = Vec::new();
+        for ListenerSettings { address, mode } in wanted {
+            if self.sockets.iter().any(|open| open.address == *address) {
+                continue;
+            }
+            let cannot = |e: io::Error| format!("cannot listen on {address}: {e}");
+            for mut socket in Listener::open(address, *mode).map_err(cannot)? {
+                let token = Token(self.next_token);
+                if self.next_token == self.last_token {
+                    return Err(format!("cannot listen on {address}: too many listeners"));
+                }
+                self.next_token += 1;
+                registry.register(&mut socket, token, Interest::READABLE).map_err(cannot)?;
+                opened.push(Listening { socket, address: address.clone(), token, ready: false });
+            }
+        }
+        self.sockets.retain(|open| {
+            let keep = wanted.iter().any(|wanted| wanted.address == open.address);
+            if !keep {
+                info!("no longer listening on {}", open.socket);
+            }
+            keep
+        });
+        for open in &opened {
+            info!("listening on {}", open.socket);
+        }
+        self.sockets.append(&mut opened);
+        Ok(())
+    }
+
+    /// Closes all listeners.
+    pub fn close(&mut self) {
+        self.sockets.clear();
+    }
+
+    /// The addresses that the sockets really have.
+    pub fn addresses(&self) -> Vec<String> {
+        self.sockets.iter().map(|open| open.socket.to_string()).collect()
+    }
+
+    /// Connections wait at the listener with this token.
+    pub fn ready(&mut self, token: Token) {
+        for listener in self.sockets.iter_mut().filter(|listener| listener.token == token) {
+            listener.ready = true;
+        }
+    }
+
+    /// Whether a connection may wait that could be accepted now.
+    pub fn is_ready(&self) -> bool {
+        self.paused_until.is_none() && self.sockets.iter().any(|listener| listener.ready)
+    }
+
+    /// When to try again though no tunnel has ended.
+    pub fn resume_at(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    /// A tunnel has ended or the pause is over: there may be room again.
+    pub fn resume(&mut self) {
+        self.paused_until = None;
+    }
+
+    /// Accepts at most `room` connections, a turn of each listener's; says
+    /// whether more may wait.
+    pub fn accept(
+        &mut self,
+        mut room: usize,
+        now: Instant,
+        mut each: impl FnMut(Stream, Peer, &Listen),
+    ) -> bool {
+        if self.paused_until.is_some() {
+            return false;
+        }
+        for listener in &mut self.sockets {
+            let mut turn = TURN;
+            while listener.ready && turn > 0 && room > 0 {
+                match listener.socket.accept() {
+                    Ok((stream, peer)) => {
+                        each(stream, peer, &listener.address);
+                        turn -= 1;
+                        room -= 1;
+                    }
+                    Err(e) if e.kind() == ErrorKind::WouldBlock => listener.ready = false,
+                    Err(e) if is_exhaustion(&e) => {
+                        warn!("accepting pauses: {e}");
+                        self.paused_until = Some(now + PAUSE);
+                        return false;
+                    }
+                    // The client gave up while it waited, or the like (accept(2)).
+                    Err(e) if is_clients(&e) => turn -= 1,
+                    Err(e) => {
+                        error!("cannot accept on {}: {e}", listener.socket);
+                        self.paused_until = Some(now + PAUSE);
+                        return false;
+                    }
+                }
+            }
+        }
+        room > 0 && self.sockets.iter().any(|listener| listener.ready)
+    }
+}
+
+fn is_exhaustion(e: &io::Error) -> bool {
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(e).is_some_and(|errno| exhausted.contains(&errno))
+}
+
+fn is_clients(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::InvalidInput
+    )
+}

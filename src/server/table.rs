@@ -1,0 +1,164 @@
+//! The tunnels: where they are kept, whose turn it is, and when to look again.
+
+use super::backends::{Dial, Key};
+use super::timers::{Filed, Timers};
+use crate::net::Stream;
+use crate::tunnel::{Readiness, Side, Tunnel};
+use slab::Slab;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// A tunnel and what the server knows of it.
+#[derive(Debug)]
+pub struct Slot {
+    /// The tunnel.
+    pub tunnel: Tunnel<Stream>,
+    /// The search for its backend, while that lasts.
+    pub dial: Option<Dial>,
+    /// What was told of the backend's connection while it was made.
+    pub early: Readiness,
+    /// Its backend, from then on.
+    pub backend: Option<Key>,
+    filed: Filed,
+    queued: bool,
+    buried: bool,
+}
+
+impl Slot {
+    /// A tunnel that has just begun.
+    pub fn new(tunnel: Tunnel<Stream>) -> Self {
+        Slot {
+            tunnel,
+            dial: None,
+            early: Readiness::default(),
+            backend: None,
+            filed: None,
+            queued: false,
+            buried: false,
+        }
+    }
+
+    /// Notes what an event said of one side.
+    pub fn ready(&mut self, side: Side, seen: Readiness) {
+        if self.dial.is_some() && side == Side::Backend {
+            self.early = seen;
+        } else {
+            self.tunnel.ready(side, seen);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let dial = self.dial.as_ref().and_then(Dial::deadline);
+        dial.into_iter().chain(self.tunnel.deadline()).min()
+    }
+}
+
+/// All tunnels.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// Boxed, so that an empty place costs little and growing moves little.
+    slots: Slab<Box<Slot>>,
+    queue: VecDeque<usize>,
+    timers: Timers,
+    /// What is over, to be removed at the end of the turn.
+    buried: Vec<usize>,
+}
+
+impl Table {
+    /// The key that the next insertion will have.
+    pub fn vacant_key(&self) -> usize {
+        self.slots.vacant_key()
+    }
+
+    /// Adds a tunnel, and gives it a turn.
+    pub fn insert(&mut self, slot: Slot) {
+        let key = self.slots.insert(Box::new(slot));
+        self.enqueue(key);
+    }
+
+    /// The tunnel with this key, if it is not over.
+    pub fn get(&mut self, key: usize) -> Option<&mut Slot> {
+        self.slots.get_mut(key).map(Box::as_mut).filter(|slot| !slot.buried)
+    }
+
+    /// How many tunnels there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The keys of all tunnels.
+    pub fn keys(&self) -> Vec<usize> {
+        self.slots.iter().map(|(key, _)| key).collect()
+    }
+
+    /// Puts a tunnel into the run queue, once.
+    pub fn enqueue(&mut self, key: usize) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            if !std::mem::replace(&mut slot.queued, true) {
+                self.queue.push_back(key);
+            }
+        }
+    }
+
+    /// Takes the next tunnel out of the run queue.
+    pub fn dequeue(&mut self) -> Option<usize> {
+        let key = self.queue.pop_front()?;
+        self.slots[key].queued = false;
+        Some(key)
+    }
+
+    /// How many tunnels are in the run queue.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether a tunnel has something to do without an event.
+    pub fn has_work(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Files a tunnel for its deadline.
+    pub fn file(&mut self, key: usize) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            let deadline = slot.deadline();
+            self.timers.file(key, &mut slot.filed, deadline);
+        }
+    }
+
+    /// Takes a tunnel whose timer has expired.
+    pub fn expired(&mut self, now: Instant) -> Option<usize> {
+        let key = self.timers.expired(now)?;
+        self.slots[key].filed = None;
+        Some(key)
+    }
+
+    /// The earliest timer.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Marks a tunnel that is over.
+    pub fn bury(&mut self, key: usize) {
+        if let Some(slot) = self.get(key) {
+            slot.buried = true;
+            self.buried.push(key);
+        }
+    }
+
+    /// Removes what is over.
+    pub fn reap(&mut self) -> Vec<Slot> {
+        let mut over = Vec::new();
+        for key in std::mem::take(&mut self.buried) {
+            let mut slot = *self.slots.remove(key);
+            self.timers.remove(key, &mut slot.filed);
+            self.queue.retain(|&queued| !slot.queued || queued != key);
+            over.push(slot);
+        }
+        over
+    }
+}

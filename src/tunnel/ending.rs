@@ -1,0 +1,132 @@
+//! The endings after the 101: cause to close code, one table.
+//!
+//! | cause | Close to the client | in the log |
+//! |---|---|---|
+//! | the client closes | its own code, or none if it gave none | its code, or 1005 |
+//! | the client is gone without a Close | 1000 once the backend has ended | 1006 |
+//! | the client breaks a rule | 1002, 1007 or 1009: the fault's own | the same |
+//! | the backend ends | 1000 | 1000 |
+//! | the backend resets the connection | 1011 | 1011 |
+//! | the backend breaks its framing | 1011 | 1011 |
+//! | no message for `idle-timeout` | 1001 | 1001 |
+//! | no sign of life for two `ping-interval`s | 1001 | 1001 |
+//! | adit is stopping | 1001 | 1001 |
+//!
+//! Whatever the cause, what was read before it is delivered first, the backend
+//! gets the end behind all that the client sent, and no socket is closed with
+//! bytes still queued.
+
+use crate::wire::Fault;
+use crate::wire::ws::Close;
+use std::fmt;
+
+/// Why an open tunnel ends; the first cause counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The client sent a Close.
+    ClientClosed(Close),
+    /// The client's connection ended or broke without a Close.
+    ClientGone,
+    /// The client broke a rule, or sent what the framing cannot carry.
+    ClientFault(Fault),
+    /// The backend ended its connection.
+    BackendEnded,
+    /// The backend's connection broke.
+    BackendReset,
+    /// The backend's bytes do not follow the framing, or are not the text they
+    /// should be.
+    BackendFault(Fault),
+    /// No message in either direction for too long.
+    Idle,
+    /// No sign of life from the client for too long.
+    Silent,
+    /// adit is stopping.
+    GoingAway,
+}
+
+impl Ending {
+    /// The ending that a codec's fault is.
+    pub fn fault(fault: Fault) -> Ending {
+        if fault.is_backends() { Ending::BackendFault(fault) } else { Ending::ClientFault(fault) }
+    }
+
+    /// What the Close frame to the client says.
+    pub fn close(&self) -> Close {
+        match self {
+            Ending::ClientClosed(close) => *close,
+            Ending::ClientGone | Ending::BackendEnded => Close(Some(1000)),
+            Ending::ClientFault(fault) | Ending::BackendFault(fault) => {
+                Close(Some(fault.close_code()))
+            }
+            Ending::BackendReset => Close(Some(1011)),
+            Ending::Idle | Ending::Silent | Ending::GoingAway => Close(Some(1001)),
+        }
+    }
+
+    /// The code that the log shows (RFC 6455 section 7.1.5).
+    pub fn logged_code(&self) -> u16 {
+        match self {
+            Ending::ClientGone => 1006,
+            _ => self.close().0.unwrap_or(1005),
+        }
+    }
+
+    /// The reason in the Close frame: for people who read their browser's
+    /// console. A client that closed knows why.
+    pub fn reason(&self) -> String {
+        match self {
+            Ending::ClientClosed(_) | Ending::BackendEnded => String::new(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether somebody misbehaved, so that the log warns.
+    pub fn is_misbehaviour(&self) -> bool {
+        matches!(self, Ending::ClientFault(_) | Ending::BackendReset | Ending::BackendFault(_))
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::ClientClosed(_) => f.write_str("client close"),
+            Ending::ClientGone => f.write_str("client gone without a close"),
+            Ending::ClientFault(fault) | Ending::BackendFault(fault) => fault.fmt(f),
+            Ending::BackendEnded => f.write_str("backend eof"),
+            Ending::BackendReset => f.write_str("backend reset the connection"),
+            Ending::Idle => f.write_str("idle for too long"),
+            Ending::Silent => f.write_str("no sign of life from the client"),
+            Ending::GoingAway => f.write_str("server is stopping"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_ending_has_its_code_and_a_reason_that_fits() {
+        let too_big = Fault::TooBig { len: u64::MAX, max: u64::MAX, limit: "max-message" };
+        let table = [
+            (Ending::ClientClosed(Close(Some(4321))), Some(4321), 4321),
+            (Ending::ClientClosed(Close(None)), None, 1005),
+            (Ending::ClientGone, Some(1000), 1006),
+            (Ending::fault(Fault::Protocol("rule")), Some(1002), 1002),
+            (Ending::fault(Fault::Text), Some(1007), 1007),
+            (Ending::fault(too_big), Some(1009), 1009),
+            (Ending::BackendEnded, Some(1000), 1000),
+            (Ending::BackendReset, Some(1011), 1011),
+            (Ending::fault(Fault::BackendText), Some(1011), 1011),
+            (Ending::fault(Fault::BackendTruncated), Some(1011), 1011),
+            (Ending::Idle, Some(1001), 1001),
+            (Ending::Silent, Some(1001), 1001),
+            (Ending::GoingAway, Some(1001), 1001),
+        ];
+        for (ending, code, logged) in table {
+            assert_eq!(ending.close(), Close(code), "{ending}");
+            assert_eq!(ending.logged_code(), logged, "{ending}");
+            assert!(ending.reason().len() <= 123, "{ending}");
+        }
+    }
+}

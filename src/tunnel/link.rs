@@ -1,0 +1,257 @@
+//! A connection as the tunnel drives it: the transport, what is known of its
+//! readiness, and the bytes it has not taken yet.
+//!
+//! The poll is edge-triggered: readiness is told once and holds until an
+//! operation proves it over. So `readable` and `writable` are sticky, set by
+//! events and cleared by the socket itself.
+
+use crate::net::Transport;
+use crate::wire::{Gather, WriteQueue};
+use std::io::{self, ErrorKind, IoSlice};
+
+/// A short read or write of a stream socket proves that nothing more is there
+/// or fits. Linux promises so (epoll(7)); elsewhere `WouldBlock` is waited for.
+const SHORT_MEANS_DRAINED: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// What an event said of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Readiness {
+    /// Something can be read: bytes, the end, or an error.
+    pub readable: bool,
+    /// Something can be written.
+    pub writable: bool,
+    /// The end was seen; it stands behind the bytes that are still unread.
+    pub read_closed: bool,
+}
+
+/// What a read brought.
+#[derive(Debug)]
+pub enum Read {
+    /// As many bytes, at least one.
+    Bytes(usize),
+    /// Nothing yet.
+    Blocked,
+    /// The end.
+    End,
+    /// The connection is broken.
+    Broken(io::Error),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Open,
+    /// The end follows the queue.
+    Finishing,
+    /// The end was written, or nothing can be any more.
+    Finished,
+}
+
+/// One connection of a tunnel.
+#[derive(Debug)]
+pub struct Link<T> {
+    transport: T,
+    queue: WriteQueue,
+    known: Readiness,
+    /// Whether the end or an error was read.
+    ended: bool,
+    writing: Writing,
+    /// Whether the transport refused bytes that are still queued.
+    refused: bool,
+    /// Whether the other side showed since it was last asked that it is there:
+    /// it sent something, or took something that it had refused before.
+    alive: bool,
+}
+
+impl<T: Transport> Link<T> {
+    /// A connection of which nothing is known but that it is open, and so
+    /// takes writes.
+    pub fn new(transport: T) -> Self {
+        Link {
+            transport,
+            queue: WriteQueue::default(),
+            known: Readiness { writable: true, ..Readiness::default() },
+            ended: false,
+            writing: Writing::Open,
+            refused: false,
+            alive: true,
+        }
+    }
+
+    /// Adds what an event said.
+    pub fn ready(&mut self, seen: Readiness) {
+        self.known.readable |= seen.readable || seen.read_closed;
+        self.known.writable |= seen.writable;
+        self.known.read_closed |= seen.read_closed;
+    }
+
+    /// Whether a read may bring something.
+    pub fn is_readable(&self) -> bool {
+        self.known.readable && !self.ended
+    }
+
+    /// Whether the end was read, or the connection broke.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether nothing more will be read or written.
+    pub fn is_over(&self) -> bool {
+        self.ended && self.writing == Writing::Finished
+    }
+
+    /// Whether nothing waits to be written.
+    pub fn is_flushed(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The bytes that wait, for control frames to be appended.
+    pub fn queue(&mut self) -> &mut WriteQueue {
+        &mut self.queue
+    }
+
+    /// Whether the other side showed a sign of life since this was last asked.
+    pub fn take_alive(&mut self) -> bool {
+        std::mem::take(&mut self.alive)
+    }
+
+    /// Reads once.
+    #[inline]
+    pub fn read(&mut self, into: &mut [u8]) -> Read {
+        if !self.is_readable() {
+            return Read::Blocked;
+        }
+        loop {
+            return match self.transport.read(into) {
+                Ok(0) => {
+                    self.ended = true;
+                    Read::End
+                }
+                Ok(n) => {
+                    self.alive = true;
+                    // A short read ends at the end if that was announced: no
+                    // further event will tell of it.
+                    if SHORT_MEANS_DRAINED && n < into.len() && !self.known.read_closed {
+                        self.known.readable = false;
+                    }
+                    Read::Bytes(n)
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.known.readable = false;
+                    Read::Blocked
+                }
+                Err(e) => {
+                    self.ended = true;
+                    Read::Broken(e)
+                }
+            };
+        }
+    }
+
+    /// Reads and drops what has come, at most `scratch.len()` bytes a call;
+    /// says whether there may be more.
+    pub fn discard(&mut self, scratch: &mut [u8]) -> bool {
+        // Not a sign of life: what is dropped must keep nothing going.
+        let alive = self.alive;
+        let read = self.read(scratch);
+        self.alive = alive;
+        matches!(read, Read::Bytes(_)) && self.is_readable()
+    }
+
+    /// Writes what was gathered, behind what waits already; what the transport
+    /// does not take is queued. After the end it is dropped.
+    ///
+    /// # Errors
+    /// What broke the connection, once.
+    #[inline]
+    pub fn send(&mut self, out: &Gather<'_>) -> io::Result<()> {
+        if out.is_empty() || self.writing != Writing::Open {
+            return Ok(());
+        }
+        let mut written = 0;
+        if self.queue.is_empty() && self.known.writable {
+            written = match out.as_single() {
+                Some(bytes) => self.write(&[IoSlice::new(bytes)])?,
+                None => {
+                    let (slices, count) = out.io_slices();
+                    self.write(&slices[..count])?
+                }
+            };
+        }
+        if written < out.len() {
+            self.queue.reserve(out.len() - written);
+            for piece in out.pieces() {
+                let skipped = written.min(piece.len());
+                self.queue.push(&piece[skipped..]);
+                written -= skipped;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what waits, and the end behind it if that is due.
+    ///
+    /// # Errors
+    /// What broke the connection, once.
+    #[inline]
+    pub fn flush(&mut self) -> io::Result<()> {
+        while !self.queue.is_empty() && self.known.writable {
+            let refused = self.refused;
+            let queue = std::mem::take(&mut self.queue);
+            let written = self.write(&[IoSlice::new(queue.bytes())])?;
+            self.queue = queue;
+            self.queue.advance(written);
+            self.alive |= refused && written > 0;
+        }
+        if self.writing == Writing::Finishing && self.queue.is_empty() {
+            self.writing = Writing::Finished;
+            self.transport.finish()?;
+        }
+        Ok(())
+    }
+
+    /// Nothing more will be sent: the end goes out behind what waits.
+    pub fn finish(&mut self) {
+        if self.writing == Writing::Open {
+            self.writing = Writing::Finishing;
+        }
+    }
+
+    /// Nothing can be sent any more; what waits is dropped.
+    pub fn abandon(&mut self) {
+        self.queue.clear();
+        self.writing = Writing::Finished;
+    }
+
+    /// One write; 0 if the transport takes nothing now.
+    #[inline]
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        loop {
+            return match self.transport.write(slices) {
+                Ok(n) => {
+                    self.refused = n < offered;
+                    if n == 0 || (SHORT_MEANS_DRAINED && n < offered) {
+                        self.known.writable = false;
+                    }
+                    Ok(n)
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.refused = true;
+                    self.known.writable = false;
+                    Ok(0)
+                }
+                Err(e) => {
+                    self.abandon();
+                    Err(e)
+                }
+            };
+        }
+    }
+
+    /// Bytes of memory that wait here.
+    pub fn memory(&self) -> usize {
+        self.queue.capacity()
+    }
+}
