@@ -52,7 +52,10 @@ impl Listener {
                     _ => every(Ipv4Addr::UNSPECIFIED.into()),
                 })
             }
-            Listen::Tcp { host: Some(host), port } => {
+            Listen::Tcp {
+                host: Some(host),
+                port,
+            } => {
                 let mut addresses: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
                 addresses.sort();
                 addresses.dedup();
@@ -63,7 +66,11 @@ impl Listener {
     }
 
     fn tcp(address: SocketAddr) -> io::Result<Listener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         if address.is_ipv6() {
             socket.set_only_v6(!address.ip().is_unspecified())?;
         }
@@ -146,25 +153,41 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         found => found?,
     };
     if !file.file_type().is_socket() {
-        return Err(io::Error::new(ErrorKind::AlreadyExists, "the file exists and is no socket"));
+        return Err(io::Error::new(
+            ErrorKind::AlreadyExists,
+            "the file exists and is no socket",
+        ));
     }
     match unix::net::UnixStream::connect(path) {
         Err(e) if e.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e),
-        Ok(_) => Err(io::Error::new(ErrorKind::AddrInUse, "another process listens on this socket")),
+        Ok(_) => Err(io::Error::new(
+            ErrorKind::AddrInUse,
+            "another process listens on this socket",
+        )),
     }
 }
 
 impl Source for Listener {
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         match self {
             Listener::Tcp(listener) => listener.register(registry, token, interest),
             Listener::Unix(listener, _) => listener.register(registry, token, interest),
         }
     }
 
-    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         match self {
             Listener::Tcp(listener) => listener.reregister(registry, token, interest),
             Listener::Unix(listener, _) => listener.reregister(registry, token, interest),

@@ -33,15 +33,18 @@ pub fn resolve(backend: &Backend) -> io::Result<Vec<Address>> {
                 }
             }
             if addresses.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "the name has no address",
+                ));
             }
             Ok(addresses.into_iter().map(Address::Tcp).collect())
         }
         Backend::Unix(path) => Ok(vec![Address::Unix(net::SocketAddr::from_pathname(path)?)]),
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        Backend::Abstract(name) => {
-            Ok(vec![Address::Unix(net::SocketAddr::from_abstract_name(name.as_bytes())?)])
-        }
+        Backend::Abstract(name) => Ok(vec![Address::Unix(net::SocketAddr::from_abstract_name(
+            name.as_bytes(),
+        )?)]),
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         Backend::Abstract(_) => Err(io::Error::new(
             io::ErrorKind::Unsupported,
@@ -56,7 +59,10 @@ mod tests {
 
     #[test]
     fn a_name_resolves_to_each_of_its_addresses_once() {
-        let backend = Backend::Tcp { host: "localhost".into(), port: 1 };
+        let backend = Backend::Tcp {
+            host: "localhost".into(),
+            port: 1,
+        };
         let addresses = resolve(&backend).unwrap();
         assert!(!addresses.is_empty());
         let shown: std::collections::HashSet<_> =
@@ -66,7 +72,10 @@ mod tests {
 
     #[test]
     fn a_name_that_is_none_is_an_error() {
-        let backend = Backend::Tcp { host: "no such host".into(), port: 1 };
+        let backend = Backend::Tcp {
+            host: "no such host".into(),
+            port: 1,
+        };
         assert!(resolve(&backend).is_err());
     }
 }

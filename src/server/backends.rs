@@ -82,7 +82,12 @@ impl Backends {
                 Some(&key) => self.states[key].addresses = addresses,
                 None => {
                     self.keys.insert(name.clone(), self.states.len());
-                    self.states.push(State { name, addresses, tunnels: 0, down_until: None });
+                    self.states.push(State {
+                        name,
+                        addresses,
+                        tunnels: 0,
+                        down_until: None,
+                    });
                 }
             }
         }
@@ -95,7 +100,12 @@ impl Backends {
 
     /// Starts the search for a backend of this route.
     pub fn dial(&self, route: &Route) -> Dial {
-        let left: Vec<_> = route.backends.iter().filter_map(|b| self.keys.get(b)).copied().collect();
+        let left: Vec<_> = route
+            .backends
+            .iter()
+            .filter_map(|b| self.keys.get(b))
+            .copied()
+            .collect();
         Dial {
             several: left.len() > 1,
             left,
@@ -142,8 +152,9 @@ impl Dial {
     pub fn next(&mut self, backends: &mut Backends, now: Instant) -> Result<(), Refusal> {
         loop {
             self.stream = None;
-            let address =
-                self.chosen.and_then(|key| backends.states[key].addresses.get(self.tried));
+            let address = self
+                .chosen
+                .and_then(|key| backends.states[key].addresses.get(self.tried));
             let Some(address) = address else {
                 self.give_up(backends, now);
                 self.choose(backends, now)?;
@@ -165,7 +176,11 @@ impl Dial {
         let Some(state) = self.chosen.map(|key| &backends.states[key]) else {
             return;
         };
-        match self.tried.checked_sub(1).and_then(|at| state.addresses.get(at)) {
+        match self
+            .tried
+            .checked_sub(1)
+            .and_then(|at| state.addresses.get(at))
+        {
             Some(Address::Tcp(address)) if state.addresses.len() > 1 => {
                 warn!("backend {} at {address}: {error}", state.name);
             }
@@ -194,7 +209,11 @@ impl Dial {
         let states = &backends.states;
         let is_down = |key: Key| states[key].down_until.is_some_and(|until| now < until);
         let is_full = |key: Key| self.most.is_some_and(|most| states[key].tunnels >= most);
-        let usable = self.left.iter().copied().filter(|&key| !is_down(key) && !is_full(key));
+        let usable = self
+            .left
+            .iter()
+            .copied()
+            .filter(|&key| !is_down(key) && !is_full(key));
         let Some(key) = usable.min_by_key(|&key| states[key].tunnels) else {
             return Err(match self.refusal.take() {
                 Some(refusal) if !self.several => refusal,
@@ -217,8 +236,13 @@ mod tests {
 
     /// A route to these addresses, one backend each, and the table for it.
     fn route(addresses: &[SocketAddr]) -> (Route, Backends) {
-        let backends = addresses.iter().map(|a| format!("{a}").parse().expect("an address"));
-        let route = Route { backends: backends.collect(), ..Route::default() };
+        let backends = addresses
+            .iter()
+            .map(|a| format!("{a}").parse().expect("an address"));
+        let route = Route {
+            backends: backends.collect(),
+            ..Route::default()
+        };
         let mut table = Backends::default();
         table.learn(resolve_all(std::slice::from_ref(&route)).expect("addresses resolve"));
         (route, table)
@@ -226,7 +250,10 @@ mod tests {
 
     /// An address where nobody listens.
     fn closed() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+        TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
     }
 
     /// Dials until the connection stands or is refused.
@@ -234,7 +261,11 @@ mod tests {
         let mut dial = table.dial(route);
         dial.next(table, now)?;
         loop {
-            match dial.stream().expect("a connection is being made").connected() {
+            match dial
+                .stream()
+                .expect("a connection is being made")
+                .connected()
+            {
                 Ok(true) => return Ok(dial.take(table).expect("it stands").0),
                 Ok(false) => std::thread::yield_now(),
                 Err(e) => {
@@ -250,7 +281,10 @@ mod tests {
         let (route, mut table) = route(&[closed()]);
         let now = Instant::now();
         for _ in 0..2 {
-            assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendUnreachable));
+            assert_eq!(
+                outcome(&route, &mut table, now),
+                Err(Refusal::BackendUnreachable)
+            );
         }
     }
 
@@ -261,7 +295,11 @@ mod tests {
         let now = Instant::now();
         let key = outcome(&route, &mut table, now).expect("the second is alive");
         let dead = 1 - key;
-        assert!(table.states[dead].down_until.is_some_and(|until| until == now + REST));
+        assert!(
+            table.states[dead]
+                .down_until
+                .is_some_and(|until| until == now + REST)
+        );
         drop(alive);
         assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendsDown));
         assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendsDown));
@@ -274,8 +312,9 @@ mod tests {
         let (mut route, mut table) = route(&addresses);
         route.max_connections_per_backend = Some(2);
         let now = Instant::now();
-        let mut keys: Vec<_> =
-            (0..4).map(|_| outcome(&route, &mut table, now).expect("there is room")).collect();
+        let mut keys: Vec<_> = (0..4)
+            .map(|_| outcome(&route, &mut table, now).expect("there is room"))
+            .collect();
         keys.sort_unstable();
         assert_eq!(keys, [0, 0, 1, 1]);
         assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendsFull));

@@ -52,12 +52,24 @@ impl Control {
         registry.register(&mut signals, signals_token, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(registry, waker_token)?);
         let (sender, receiver) = channel();
-        Ok(Control { signals, waker, loader, sender, receiver })
+        Ok(Control {
+            signals,
+            waker,
+            loader,
+            sender,
+            receiver,
+        })
     }
 
     /// What the signals that came want.
     pub fn wishes(&mut self) -> Vec<Wish> {
-        let wish = |signal| if signal == SIGHUP { Wish::Reload } else { Wish::Stop };
+        let wish = |signal| {
+            if signal == SIGHUP {
+                Wish::Reload
+            } else {
+                Wish::Stop
+            }
+        };
         self.signals.pending().map(wish).collect()
     }
 
@@ -81,7 +93,9 @@ impl Control {
                 let _ = waker.wake();
             }
         };
-        std::thread::Builder::new().name("reload".into()).spawn(load)?;
+        std::thread::Builder::new()
+            .name("reload".into())
+            .spawn(load)?;
         Ok(true)
     }
 

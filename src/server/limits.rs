@@ -10,7 +10,10 @@ const RESERVED: u64 = 32;
 /// clients fit: each tunnel has two sockets.
 pub fn most_connections() -> usize {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     let open_files = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(e) => {
@@ -20,5 +23,7 @@ pub fn most_connections() -> usize {
     };
     // No limit at all is still the most that the kernel can number.
     let open_files = open_files.unwrap_or(i32::MAX as u64);
-    usize::try_from(open_files.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX).max(1)
+    usize::try_from(open_files.saturating_sub(RESERVED) / 2)
+        .unwrap_or(usize::MAX)
+        .max(1)
 }

@@ -40,7 +40,6 @@ pub struct Listeners {
     paused_until: Option<Instant>,
 }
 
-
 impl Listeners {
     /// No listeners; theirs will be the tokens of this range.
     pub fn new(tokens: std::ops::Range<usize>) -> Self {
@@ -70,8 +69,15 @@ impl Listeners {
                     return Err(format!("cannot listen on {address}: too many listeners"));
                 }
                 self.next_token += 1;
-                registry.register(&mut socket, token, Interest::READABLE).map_err(cannot)?;
-                opened.push(Listening { socket, address: address.clone(), token, ready: false });
+                registry
+                    .register(&mut socket, token, Interest::READABLE)
+                    .map_err(cannot)?;
+                opened.push(Listening {
+                    socket,
+                    address: address.clone(),
+                    token,
+                    ready: false,
+                });
             }
         }
         self.sockets.retain(|open| {
@@ -95,12 +101,19 @@ impl Listeners {
 
     /// The addresses that the sockets really have.
     pub fn addresses(&self) -> Vec<String> {
-        self.sockets.iter().map(|open| open.socket.to_string()).collect()
+        self.sockets
+            .iter()
+            .map(|open| open.socket.to_string())
+            .collect()
     }
 
     /// Connections wait at the listener with this token.
     pub fn ready(&mut self, token: Token) {
-        for listener in self.sockets.iter_mut().filter(|listener| listener.token == token) {
+        for listener in self
+            .sockets
+            .iter_mut()
+            .filter(|listener| listener.token == token)
+        {
             listener.ready = true;
         }
     }

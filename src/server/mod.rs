@@ -19,7 +19,7 @@ pub use settings::{ListenerSettings, Settings};
 
 use crate::net::{Peer, Stream};
 use crate::tunnel::{Context, Label, Need, Readiness, Refusal, Rules, Scratch, Side, Tunnel};
-use backends::{Backends, resolve_all};
+use backends::{Backends, Dial, resolve_all};
 use control::{Control, Loaded, Wish};
 use listening::Listeners;
 use log::{error, info, warn};
@@ -76,7 +76,9 @@ impl Server {
         Ok(Server {
             poll,
             control,
-            most: settings.max_connections.unwrap_or_else(limits::most_connections),
+            most: settings
+                .max_connections
+                .unwrap_or_else(limits::most_connections),
             settings,
             listeners,
             backends,
@@ -127,7 +129,11 @@ impl Server {
         if self.table.has_work() || (has_room && self.listeners.is_ready()) {
             return Some(Duration::ZERO);
         }
-        let moments = [self.table.next_timer(), self.listeners.resume_at(), self.drain_at];
+        let moments = [
+            self.table.next_timer(),
+            self.listeners.resume_at(),
+            self.drain_at,
+        ];
         let next = moments.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -168,19 +174,24 @@ impl Server {
 
     fn accept(&mut self) {
         let room = self.most.saturating_sub(self.table.len());
-        let (table, registry, accepted) = (&mut self.table, self.poll.registry(), &mut self.accepted);
+        let (table, registry, accepted) =
+            (&mut self.table, self.poll.registry(), &mut self.accepted);
         let (handshake_timeout, now) = (self.settings.handshake_timeout, self.now);
-        self.listeners.accept(room, now, |mut stream: Stream, peer: Peer, listener| {
-            *accepted += 1;
-            let label = Label { id: *accepted, peer };
-            let key = table.vacant_key();
-            if let Err(e) = register(registry, &mut stream, key, Side::Client) {
-                error!("{label}: cannot watch the connection: {e}");
-                return;
-            }
-            let tunnel = Tunnel::new(label, stream, listener.clone(), handshake_timeout, now);
-            table.insert(Slot::new(tunnel));
-        });
+        self.listeners
+            .accept(room, now, |mut stream: Stream, peer: Peer, listener| {
+                *accepted += 1;
+                let label = Label {
+                    id: *accepted,
+                    peer,
+                };
+                let key = table.vacant_key();
+                if let Err(e) = register(registry, &mut stream, key, Side::Client) {
+                    error!("{label}: cannot watch the connection: {e}");
+                    return;
+                }
+                let tunnel = Tunnel::new(label, stream, listener.clone(), handshake_timeout, now);
+                table.insert(Slot::new(tunnel));
+            });
     }
 
     /// Gives each tunnel that is in the queue now a turn.
@@ -236,7 +247,7 @@ impl Server {
 
     /// Starts to look for a backend of this route.
     fn dial(&mut self, key: usize, route: usize) {
-        let mut dial = self.backends.dial(&self.settings.routes[route]);
+        let mut dial = Box::new(self.backends.dial(&self.settings.routes[route]));
         let next = dial.next(&mut self.backends, self.now);
         self.dialled(key, dial, next);
     }
@@ -258,7 +269,8 @@ impl Server {
                         slot.backend = Some(backend);
                         slot.tunnel.connected(stream, cx);
                         // What was told of the connection while it was made.
-                        slot.tunnel.ready(Side::Backend, std::mem::take(&mut slot.early));
+                        slot.tunnel
+                            .ready(Side::Backend, std::mem::take(&mut slot.early));
                     });
                 }
             }
@@ -277,13 +289,14 @@ impl Server {
     }
 
     /// A connection to a backend was begun, or none can be.
-    fn dialled(&mut self, key: usize, mut dial: backends::Dial, next: Result<(), Refusal>) {
+    fn dialled(&mut self, key: usize, mut dial: Box<Dial>, next: Result<(), Refusal>) {
         let watched = next.and_then(|()| match dial.stream() {
-            Some(stream) => register(self.poll.registry(), stream, key, Side::Backend)
-                .map_err(|e| {
+            Some(stream) => {
+                register(self.poll.registry(), stream, key, Side::Backend).map_err(|e| {
                     error!("cannot watch a backend's connection: {e}");
                     Refusal::BackendUnreachable
-                }),
+                })
+            }
             None => Err(Refusal::BackendUnreachable),
         });
         match watched {
@@ -307,8 +320,15 @@ impl Server {
         work: impl FnOnce(&mut Slot, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let slot = self.table.get(key)?;
-        let rules = Rules { routes: &self.settings.routes, pages: &self.settings.pages };
-        let mut cx = Context { scratch: &mut self.scratch, now: self.now, rules };
+        let rules = Rules {
+            routes: &self.settings.routes,
+            pages: &self.settings.pages,
+        };
+        let mut cx = Context {
+            scratch: &mut self.scratch,
+            now: self.now,
+            rules,
+        };
         Some(work(slot, &mut cx))
     }
 
@@ -328,11 +348,16 @@ impl Server {
             Ok(loaded) => loaded,
             Err(e) => return error!("cannot reload, keeping the old settings:\n{e}"),
         };
-        if let Err(e) = self.listeners.open(&settings.listeners, self.poll.registry()) {
+        if let Err(e) = self
+            .listeners
+            .open(&settings.listeners, self.poll.registry())
+        {
             return error!("cannot reload, keeping the old settings: {e}");
         }
         self.backends.learn(resolved);
-        self.most = settings.max_connections.unwrap_or_else(limits::most_connections);
+        self.most = settings
+            .max_connections
+            .unwrap_or_else(limits::most_connections);
         let (listeners, routes) = (settings.listeners.len(), settings.routes.len());
         self.settings = settings;
         info!("reloaded: {listeners} listeners, {routes} routes; open tunnels stay as they are");
@@ -350,7 +375,11 @@ impl Server {
             );
         }
         for key in self.table.keys() {
-            if self.table.get(key).is_some_and(|slot| slot.tunnel.is_opening()) {
+            if self
+                .table
+                .get(key)
+                .is_some_and(|slot| slot.tunnel.is_opening())
+            {
                 self.leaves(key);
             }
         }
@@ -374,7 +403,14 @@ impl Server {
 /// The tunnel and side that a token stands for.
 fn tunnel_of(token: usize) -> (usize, Side) {
     let number = token - FIRST_TUNNEL;
-    (number / 2, if number % 2 == 0 { Side::Client } else { Side::Backend })
+    (
+        number / 2,
+        if number % 2 == 0 {
+            Side::Client
+        } else {
+            Side::Backend
+        },
+    )
 }
 
 /// Watches a socket in both directions, once and for all.
@@ -385,5 +421,9 @@ fn register(
     side: Side,
 ) -> io::Result<()> {
     let token = FIRST_TUNNEL + key * 2 + usize::from(side == Side::Backend);
-    registry.register(stream, Token(token), Interest::READABLE | Interest::WRITABLE)
+    registry.register(
+        stream,
+        Token(token),
+        Interest::READABLE | Interest::WRITABLE,
+    )
 }

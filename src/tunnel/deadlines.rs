@@ -39,7 +39,13 @@ pub struct Deadlines {
 impl Deadlines {
     /// The clock of a tunnel that opens now.
     pub fn new(timeouts: Timeouts, now: Instant) -> Self {
-        Deadlines { timeouts, heard: now, pinged: None, moved: now, ending: None }
+        Deadlines {
+            timeouts,
+            heard: now,
+            pinged: None,
+            moved: now,
+            ending: None,
+        }
     }
 
     /// The client gave a sign of life.
@@ -68,7 +74,10 @@ impl Deadlines {
         if let Some(since) = self.ending {
             return Some(since + self.timeouts.close);
         }
-        let sign = self.timeouts.ping.map(|every| self.pinged.unwrap_or(self.heard) + every);
+        let sign = self
+            .timeouts
+            .ping
+            .map(|every| self.pinged.unwrap_or(self.heard) + every);
         let idle = self.timeouts.idle.map(|most| self.moved + most);
         sign.into_iter().chain(idle).min()
     }
@@ -78,9 +87,17 @@ impl Deadlines {
     pub fn due(&mut self, now: Instant, deaf: bool) -> Due {
         let passed = |since: Instant, most| now.saturating_duration_since(since) >= most;
         if let Some(since) = self.ending {
-            return if passed(since, self.timeouts.close) { Due::Overdue } else { Due::Nothing };
+            return if passed(since, self.timeouts.close) {
+                Due::Overdue
+            } else {
+                Due::Nothing
+            };
         }
-        if self.timeouts.idle.is_some_and(|most| passed(self.moved, most)) {
+        if self
+            .timeouts
+            .idle
+            .is_some_and(|most| passed(self.moved, most))
+        {
             return Due::Idle;
         }
         let Some(every) = self.timeouts.ping else {

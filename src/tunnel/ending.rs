@@ -47,7 +47,11 @@ pub enum Ending {
 impl Ending {
     /// The ending that a codec's fault is.
     pub fn fault(fault: Fault) -> Ending {
-        if fault.is_backends() { Ending::BackendFault(fault) } else { Ending::ClientFault(fault) }
+        if fault.is_backends() {
+            Ending::BackendFault(fault)
+        } else {
+            Ending::ClientFault(fault)
+        }
     }
 
     /// What the Close frame to the client says.
@@ -82,7 +86,10 @@ impl Ending {
 
     /// Whether somebody misbehaved, so that the log warns.
     pub fn is_misbehaviour(&self) -> bool {
-        matches!(self, Ending::ClientFault(_) | Ending::BackendReset | Ending::BackendFault(_))
+        matches!(
+            self,
+            Ending::ClientFault(_) | Ending::BackendReset | Ending::BackendFault(_)
+        )
     }
 }
 
@@ -107,7 +114,11 @@ mod tests {
 
     #[test]
     fn each_ending_has_its_code_and_a_reason_that_fits() {
-        let too_big = Fault::TooBig { len: u64::MAX, max: u64::MAX, limit: "max-message" };
+        let too_big = Fault::TooBig {
+            len: u64::MAX,
+            max: u64::MAX,
+            limit: "max-message",
+        };
         let table = [
             (Ending::ClientClosed(Close(Some(4321))), Some(4321), 4321),
             (Ending::ClientClosed(Close(None)), None, 1005),

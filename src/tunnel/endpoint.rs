@@ -92,7 +92,12 @@ pub struct Endpoint<T> {
 impl<T: Transport> Endpoint<T> {
     /// A side of which nothing was read or written yet.
     pub fn new(link: Link<T>, codec: Codec) -> Self {
-        Endpoint { link, codec, held: Vec::new(), traffic: Traffic::default() }
+        Endpoint {
+            link,
+            codec,
+            held: Vec::new(),
+            traffic: Traffic::default(),
+        }
     }
 
     /// Reads once into `buffer`, behind what was held from the last read; says
@@ -159,7 +164,11 @@ impl<T: Transport> Endpoint<T> {
         if let Codec::WebSocket(connection) = &mut self.codec {
             connection.answer(self.link.queue());
         }
-        if self.link.is_flushed() { Ok(()) } else { self.link.flush().map_err(Stop::DestinationBroken) }
+        if self.link.is_flushed() {
+            Ok(())
+        } else {
+            self.link.flush().map_err(Stop::DestinationBroken)
+        }
     }
 
     /// Bytes of memory that this side holds beside itself.

@@ -69,7 +69,10 @@ impl<T: Transport> Link<T> {
         Link {
             transport,
             queue: WriteQueue::default(),
-            known: Readiness { writable: true, ..Readiness::default() },
+            known: Readiness {
+                writable: true,
+                ..Readiness::default()
+            },
             ended: false,
             writing: Writing::Open,
             refused: false,

@@ -30,8 +30,8 @@ use crate::address::Listen;
 use crate::net::{Peer, Transport};
 use crate::wire::http;
 use crate::wire::ws::{Connection, Role};
-use endpoint::{Codec, Endpoint};
 use ending::Ending;
+use endpoint::{Codec, Endpoint};
 use log::{Level, debug, info, log};
 use opening::{Accepted, Opening, Outcome};
 use session::Session;
@@ -218,9 +218,18 @@ impl<T: Transport> Tunnel<T> {
         let Phase::Dialling(mut client, accepted) = self.take() else {
             return;
         };
-        let Accepted { accept, subprotocol, mut early, terms, description, .. } = accepted;
+        let Accepted {
+            accept,
+            subprotocol,
+            mut early,
+            terms,
+            description,
+            ..
+        } = accepted;
         info!("{} opened: {description}", self.label);
-        client.queue().push(&http::switching_protocols(&accept, subprotocol.as_deref()));
+        client
+            .queue()
+            .push(&http::switching_protocols(&accept, subprotocol.as_deref()));
         let connection = Connection::new(Role::Server, terms.text);
         let framer = terms.framing.framer(terms.max_message);
         let mut session = Session::new(
@@ -325,7 +334,11 @@ impl<T: Transport> Tunnel<T> {
         let Some(ending) = session.ending() else {
             return;
         };
-        let level = if ending.is_misbehaviour() { Level::Warn } else { Level::Info };
+        let level = if ending.is_misbehaviour() {
+            Level::Warn
+        } else {
+            Level::Info
+        };
         log!(
             level,
             "{} closed: {ending}, {}, {:.1} s, in {} msgs {} B, out {} msgs {} B",

@@ -66,10 +66,16 @@ pub struct Terms {
 impl Terms {
     fn of(route: &Route) -> Terms {
         // Records carry the type themselves.
-        let frame_type =
-            if route.framing.carries_type() { FrameType::Auto } else { route.frame_type };
-        let text =
-            Text { frame_type, auto: route.framing.auto_kind(), invalid: route.invalid_utf8 };
+        let frame_type = if route.framing.carries_type() {
+            FrameType::Auto
+        } else {
+            route.frame_type
+        };
+        let text = Text {
+            frame_type,
+            auto: route.framing.auto_kind(),
+            invalid: route.invalid_utf8,
+        };
         Terms {
             framing: route.framing,
             text,
@@ -98,7 +104,10 @@ pub struct Opening {
 impl Opening {
     /// The opening of a connection that came in at `listener`.
     pub fn new(listener: Listen) -> Self {
-        Opening { listener, head: Vec::new() }
+        Opening {
+            listener,
+            head: Vec::new(),
+        }
     }
 
     /// Whether anything has come.
@@ -142,10 +151,8 @@ impl Opening {
         }
         match Request::parse(&self.head) {
             Ok(None) => Outcome::Incomplete,
-            Ok(Some(request)) => {
-                decide(&request, &self.head[request.len..], &self.listener, rules)
-                    .unwrap_or_else(Outcome::Refused)
-            }
+            Ok(Some(request)) => decide(&request, &self.head[request.len..], &self.listener, rules)
+                .unwrap_or_else(Outcome::Refused),
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
@@ -171,9 +178,15 @@ fn decide(
     if origin.is_none() && request.has("Origin") {
         return Err(Refusal::BadRequest("at most one Origin header is allowed"));
     }
-    let subprotocols = upgrade.as_ref().map_or(Vec::new(), |u| u.subprotocols.clone());
-    let asked =
-        policy::Request { host: request.host, path: request.path, origin, subprotocols };
+    let subprotocols = upgrade
+        .as_ref()
+        .map_or(Vec::new(), |u| u.subprotocols.clone());
+    let asked = policy::Request {
+        host: request.host,
+        path: request.path,
+        origin,
+        subprotocols,
+    };
     let choice = match policy::choose(rules.routes, listener, &asked) {
         Err(Refusal::NotFound) => return Err(Refusal::NotFound),
         choice => choice,

@@ -31,7 +31,10 @@ pub struct Scratch {
 
 impl Default for Scratch {
     fn default() -> Self {
-        Scratch { read: vec![0; READ].into_boxed_slice(), staging: Vec::new() }
+        Scratch {
+            read: vec![0; READ].into_boxed_slice(),
+            staging: Vec::new(),
+        }
     }
 }
 

@@ -89,12 +89,20 @@ impl<T: Transport> Session<T> {
 
     /// What went through.
     pub fn totals(&self) -> Totals {
-        Totals { up: self.client.traffic, down: self.backend.traffic }
+        Totals {
+            up: self.client.traffic,
+            down: self.backend.traffic,
+        }
     }
 
     /// Relays bytes of the client that came before the tunnel was open.
     pub fn begin(&mut self, early: &mut [u8], scratch: &mut Scratch, now: Instant) {
-        if let Err(stop) = carry(&mut self.client, &mut self.backend, early, scratch.staging()) {
+        if let Err(stop) = carry(
+            &mut self.client,
+            &mut self.backend,
+            early,
+            scratch.staging(),
+        ) {
             self.up_ended(stop, now);
         }
     }
@@ -203,7 +211,11 @@ impl<T: Transport> Session<T> {
             }
             Stop::Fault(fault) => {
                 self.end(Ending::fault(fault), now);
-                self.farewell = Some(if self.patient { now + LAST_ANSWERS } else { now });
+                self.farewell = Some(if self.patient {
+                    now + LAST_ANSWERS
+                } else {
+                    now
+                });
             }
             Stop::SourceBroken(_) => {
                 self.client.link.abandon();

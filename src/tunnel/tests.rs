@@ -1,0 +1,841 @@
+//! A pair in memory: whole tunnels over fake connections with limited room and
+//! a clock that is moved by hand.
+
+use super::*;
+use crate::tunnel::policy::Route;
+use crate::wire::framing::Framing;
+use crate::wire::ws::header::Header;
+use crate::wire::ws::{FrameType, mask};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+
+/// The far end of a fake connection.
+#[derive(Debug, Default)]
+struct Far {
+    /// What it has sent and was not read yet.
+    sends: VecDeque<u8>,
+    /// Whether it ends behind that, or breaks.
+    ends: Option<ErrorKind>,
+    /// What it has received.
+    received: Vec<u8>,
+    /// As many bytes it takes still.
+    room: usize,
+    /// Whether it saw the end.
+    finished: bool,
+    /// Why it takes nothing any more.
+    refuses: Option<ErrorKind>,
+    writes: usize,
+    reads: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Fake(Rc<RefCell<Far>>);
+
+impl Transport for Fake {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut far = self.0.borrow_mut();
+        far.reads += 1;
+        let n = into.len().min(far.sends.len());
+        for (byte, sent) in into.iter_mut().zip(far.sends.drain(..n)) {
+            *byte = sent;
+        }
+        match far.ends {
+            _ if n > 0 => Ok(n),
+            None => Err(ErrorKind::WouldBlock.into()),
+            Some(ErrorKind::UnexpectedEof) => Ok(0),
+            Some(kind) => Err(kind.into()),
+        }
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut far = self.0.borrow_mut();
+        assert!(!far.finished, "a write after the end");
+        far.writes += 1;
+        if let Some(kind) = far.refuses {
+            return Err(kind.into());
+        }
+        let offered: Vec<u8> = slices
+            .iter()
+            .flat_map(|slice| slice.iter().copied())
+            .collect();
+        let n = offered.len().min(far.room);
+        if n == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        far.room -= n;
+        far.received.extend_from_slice(&offered[..n]);
+        Ok(n)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().finished = true;
+        Ok(())
+    }
+}
+
+const EOF: ErrorKind = ErrorKind::UnexpectedEof;
+const RESET: ErrorKind = ErrorKind::ConnectionReset;
+
+/// A tunnel and everything around it.
+struct World {
+    tunnel: Tunnel<Fake>,
+    client: Fake,
+    backend: Fake,
+    routes: Vec<Route>,
+    scratch: Scratch,
+    now: Instant,
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
+
+impl World {
+    /// A client that has connected and said nothing.
+    fn connected(route: Route) -> World {
+        let (client, backend) = (Fake::default(), Fake::default());
+        client.0.borrow_mut().room = usize::MAX;
+        backend.0.borrow_mut().room = usize::MAX;
+        let now = Instant::now();
+        let label = Label {
+            id: 1,
+            peer: Peer::Unix,
+        };
+        let listener: Listen = "8080".parse().unwrap();
+        let tunnel = Tunnel::new(
+            label,
+            client.clone(),
+            listener,
+            Duration::from_secs(10),
+            now,
+        );
+        World {
+            tunnel,
+            client,
+            backend,
+            routes: vec![route],
+            scratch: Scratch::default(),
+            now,
+        }
+    }
+
+    /// A tunnel that is open, its 101 taken.
+    fn open(route: Route) -> World {
+        let mut world = World::connected(route);
+        world.client_sends(REQUEST);
+        assert_eq!(world.pump(), Need::Backend(0));
+        world.backend_is_there();
+        let head = world.take_client_received();
+        assert!(head.starts_with(b"HTTP/1.1 101 "));
+        world
+    }
+
+    fn framed(framing: Framing) -> World {
+        World::open(Route {
+            framing,
+            ..Route::default()
+        })
+    }
+
+    fn context<R>(&mut self, work: impl FnOnce(&mut Tunnel<Fake>, &mut Context<'_>) -> R) -> R {
+        let rules = Rules {
+            routes: &self.routes,
+            pages: &[],
+        };
+        let mut cx = Context {
+            scratch: &mut self.scratch,
+            now: self.now,
+            rules,
+        };
+        work(&mut self.tunnel, &mut cx)
+    }
+
+    fn backend_is_there(&mut self) {
+        let backend = self.backend.clone();
+        self.context(|tunnel, cx| tunnel.connected(backend, cx));
+        self.pump();
+    }
+
+    /// One turn, with all that is true told as events before it.
+    fn turn(&mut self) -> Need {
+        for (side, fake) in [(Side::Client, &self.client), (Side::Backend, &self.backend)] {
+            let far = fake.0.borrow();
+            let seen = Readiness {
+                readable: !far.sends.is_empty() || far.ends.is_some(),
+                writable: far.room > 0 || far.refuses.is_some(),
+                read_closed: far.ends.is_some(),
+            };
+            self.tunnel.ready(side, seen);
+        }
+        self.context(|tunnel, cx| tunnel.pump(cx))
+    }
+
+    /// Turns until an event is needed.
+    fn pump(&mut self) -> Need {
+        for _ in 0..10_000 {
+            match self.turn() {
+                Need::Turn => {}
+                need => return need,
+            }
+        }
+        panic!("the tunnel never rests: {:?}", self.tunnel);
+    }
+
+    /// Moves the clock, and does what is due then.
+    fn after(&mut self, time: Duration) -> Need {
+        self.now += time;
+        while self.tunnel.deadline().is_some_and(|at| at <= self.now) {
+            self.context(|tunnel, cx| tunnel.expire(cx));
+            self.pump();
+        }
+        self.pump()
+    }
+
+    fn client_sends(&mut self, bytes: &[u8]) {
+        self.client.0.borrow_mut().sends.extend(bytes);
+    }
+
+    fn backend_sends(&mut self, bytes: &[u8]) {
+        self.backend.0.borrow_mut().sends.extend(bytes);
+    }
+
+    fn take_client_received(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.client.0.borrow_mut().received)
+    }
+
+    fn backend_received(&self) -> Vec<u8> {
+        self.backend.0.borrow().received.clone()
+    }
+
+    /// How the tunnel ends, if it does.
+    fn ending(&self) -> Option<Ending> {
+        match &self.tunnel.phase {
+            Phase::Open(session) => session.ending().cloned(),
+            _ => None,
+        }
+    }
+}
+
+/// A masked frame with a payload of up to 65535 bytes.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
+        n @ 0..=125 => bytes.push(0x80 | n as u8),
+        n => {
+            bytes.push(0x80 | 126);
+            bytes.extend((n as u16).to_be_bytes());
+        }
+    }
+    let (key, mut payload) = ([1, 2, 3, 4], payload.to_vec());
+    mask::apply(&mut payload, key);
+    bytes.extend(key);
+    bytes.extend(payload);
+    bytes
+}
+
+fn close(code: u16) -> Vec<u8> {
+    frame(0x88, &code.to_be_bytes())
+}
+
+/// The frames of a server: first byte and payload.
+fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut frames = Vec::new();
+    while !bytes.is_empty() {
+        let (head, len) = Header::parse(bytes, Role::Client)
+            .expect("valid")
+            .expect("whole");
+        let end = len + head.len as usize;
+        frames.push((bytes[0], bytes[len..end].to_vec()));
+        bytes = &bytes[end..];
+    }
+    frames
+}
+
+/// The code of the Close that the client got last.
+fn close_code(bytes: &[u8]) -> Option<u16> {
+    match frames(bytes).last() {
+        Some((0x88, payload)) => payload.first_chunk().map(|code| u16::from_be_bytes(*code)),
+        _ => None,
+    }
+}
+
+#[test]
+fn messages_pass_both_ways() {
+    let mut world = World::framed(Framing::Lines);
+    world.client_sends(&frame(0x81, b"hello"));
+    world.backend_sends(b"wor");
+    world.pump();
+    world.backend_sends(b"ld\n");
+    world.pump();
+    assert_eq!(world.backend_received(), b"hello\n");
+    assert_eq!(
+        frames(&world.take_client_received()),
+        [(0x01, b"wor".to_vec()), (0x80, b"ld".to_vec())]
+    );
+}
+
+#[test]
+fn a_thousand_messages_in_one_read_are_one_write() {
+    let mut world = World::framed(Framing::Lines);
+    let before = (
+        world.backend.0.borrow().writes,
+        world.client.0.borrow().writes,
+    );
+    world.client_sends(&frame(0x81, b"up").repeat(1000));
+    world.backend_sends(&b"down\n".repeat(1000));
+    world.pump();
+    assert_eq!(world.backend_received(), b"up\n".repeat(1000));
+    assert_eq!(frames(&world.take_client_received()).len(), 1000);
+    let after = (
+        world.backend.0.borrow().writes,
+        world.client.0.borrow().writes,
+    );
+    assert_eq!((after.0 - before.0, after.1 - before.1), (1, 1));
+}
+
+#[test]
+fn bytes_that_follow_the_head_in_the_same_read_are_not_lost() {
+    let mut world = World::connected(Route {
+        framing: Framing::Lines,
+        ..Route::default()
+    });
+    world.client_sends(&[REQUEST, &frame(0x81, b"early"), &frame(0x81, b"bird")[..3]].concat());
+    assert_eq!(world.pump(), Need::Backend(0));
+    world.client_sends(&frame(0x81, b"bird")[3..]);
+    world.backend_is_there();
+    assert_eq!(world.backend_received(), b"early\nbird\n");
+}
+
+#[test]
+fn a_head_in_any_pieces_is_one_request() {
+    for size in 1..REQUEST.len() {
+        let mut world = World::connected(Route::default());
+        let mut pieces = REQUEST.chunks(size).peekable();
+        while let Some(piece) = pieces.next() {
+            world.client_sends(piece);
+            let need = if pieces.peek().is_some() {
+                Need::Event
+            } else {
+                Need::Backend(0)
+            };
+            assert_eq!(world.pump(), need, "pieces of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_slow_backend_stops_reads_and_bounds_the_queue() {
+    let mut world = World::framed(Framing::Lines);
+    world.backend.0.borrow_mut().room = 1000;
+    world.client_sends(&frame(0x82, &[b'x'; 60_000]).repeat(100));
+    world.pump();
+    assert_eq!(world.backend_received().len(), 1000);
+    let reads = world.client.0.borrow().reads;
+    for _ in 0..10 {
+        world.client_sends(&frame(0x82, &[b'x'; 60_000]));
+        world.pump();
+    }
+    assert_eq!(
+        world.client.0.borrow().reads,
+        reads,
+        "nothing is read while the backend is full"
+    );
+    assert!(
+        world.tunnel.memory() <= 128 * 1024,
+        "{}",
+        world.tunnel.memory()
+    );
+    world.backend.0.borrow_mut().room = usize::MAX;
+    world.pump();
+    assert_eq!(world.backend_received().len(), 110 * 60_001);
+    assert_eq!(world.tunnel.memory(), 0, "an idle tunnel owns no buffer");
+}
+
+#[test]
+fn a_slow_client_bounds_the_queue_and_does_not_stop_its_own_upload() {
+    let mut world = World::framed(Framing::Nul);
+    world.client.0.borrow_mut().room = 1000;
+    // Empty messages: each byte becomes a frame of two.
+    world.backend_sends(&[0; 500_000]);
+    world.pump();
+    assert!(
+        world.tunnel.memory() <= 160 * 1024,
+        "{}",
+        world.tunnel.memory()
+    );
+    world.client_sends(&frame(0x82, b"still heard"));
+    world.pump();
+    assert_eq!(world.backend_received(), b"still heard\0");
+    world.client.0.borrow_mut().room = usize::MAX;
+    world.pump();
+    assert_eq!(world.take_client_received(), [0x82, 0].repeat(500_000));
+    assert_eq!(world.tunnel.memory(), 0, "an idle tunnel owns no buffer");
+}
+
+#[test]
+fn a_head_that_is_cut_is_all_that_an_idle_tunnel_holds() {
+    let mut world = World::framed(Framing::Raw);
+    world.client_sends(&frame(0x82, b"x")[..1]);
+    world.pump();
+    assert!(world.tunnel.memory() <= 16, "{}", world.tunnel.memory());
+    world.client_sends(&frame(0x82, b"x")[1..]);
+    world.pump();
+    assert_eq!(world.backend_received(), b"x");
+    assert_eq!(world.tunnel.memory(), 0);
+}
+
+#[test]
+fn a_flood_of_pings_whose_pongs_are_never_read_costs_little() {
+    let mut world = World::framed(Framing::Raw);
+    world.client.0.borrow_mut().room = 0;
+    world.client_sends(&frame(0x89, &[b'p'; 125]).repeat(10_000));
+    world.pump();
+    assert!(
+        world.client.0.borrow().sends.is_empty(),
+        "pings are read on"
+    );
+    assert!(
+        world.tunnel.memory() <= 64 * 1024,
+        "{}",
+        world.tunnel.memory()
+    );
+    world.client_sends(&frame(0x89, b"newest"));
+    world.pump();
+    world.client.0.borrow_mut().room = usize::MAX;
+    world.pump();
+    assert_eq!(
+        frames(&world.take_client_received()).last(),
+        Some(&(0x8a, b"newest".to_vec()))
+    );
+}
+
+#[test]
+fn pongs_go_between_the_fragments_of_a_message() {
+    let mut world = World::framed(Framing::Lines);
+    world.backend_sends(b"first half, ");
+    world.client_sends(&frame(0x89, b"?"));
+    world.pump();
+    world.backend_sends(b"second half\n");
+    world.pump();
+    let kinds: Vec<u8> = frames(&world.take_client_received())
+        .iter()
+        .map(|f| f.0)
+        .collect();
+    assert!(
+        kinds == [0x01, 0x8a, 0x80] || kinds == [0x8a, 0x01, 0x80],
+        "{kinds:x?}"
+    );
+}
+
+#[test]
+fn client_close_reaches_the_backend_behind_all_data_and_is_echoed() {
+    for code in [1000, 1001, 3000, 4999] {
+        let mut world = World::framed(Framing::Lines);
+        world.backend.0.borrow_mut().room = 3;
+        world.client_sends(&[frame(0x81, b"last words"), close(code)].concat());
+        world.pump();
+        assert_eq!(close_code(&world.take_client_received()), Some(code));
+        assert!(world.client.0.borrow().finished, "the server ends first");
+        assert!(
+            !world.backend.0.borrow().finished,
+            "data still waits for the backend"
+        );
+        world.backend.0.borrow_mut().room = usize::MAX;
+        world.pump();
+        assert_eq!(world.backend_received(), b"last words\n");
+        assert!(world.backend.0.borrow().finished);
+        world.client.0.borrow_mut().ends = Some(EOF);
+        assert_eq!(world.pump(), Need::Event);
+        world.backend.0.borrow_mut().ends = Some(EOF);
+        assert_eq!(world.pump(), Need::Nothing);
+    }
+}
+
+#[test]
+fn a_close_without_code_is_echoed_without_one() {
+    let mut world = World::framed(Framing::Raw);
+    world.client_sends(&frame(0x88, b""));
+    world.pump();
+    assert_eq!(frames(&world.take_client_received()), [(0x88, vec![])]);
+}
+
+#[test]
+fn backend_eof_is_1000_behind_everything_it_sent() {
+    let mut world = World::framed(Framing::Lines);
+    world.client.0.borrow_mut().room = 10;
+    world.backend_sends(b"one\ntwo without end");
+    world.backend.0.borrow_mut().ends = Some(EOF);
+    world.pump();
+    world.client.0.borrow_mut().room = usize::MAX;
+    // What the client sends until it has seen the Close still arrives.
+    world.client_sends(&frame(0x81, b"meanwhile"));
+    world.pump();
+    let got = world.take_client_received();
+    let text: Vec<u8> = frames(&got)
+        .iter()
+        .filter(|f| f.0 != 0x88)
+        .flat_map(|f| f.1.clone())
+        .collect();
+    assert_eq!(text, b"onetwo without end");
+    assert_eq!(close_code(&got), Some(1000));
+    assert_eq!(world.ending(), Some(Ending::BackendEnded));
+    assert!(
+        !world.client.0.borrow().finished,
+        "the client's Close is waited for"
+    );
+    assert_eq!(world.backend_received(), b"meanwhile\n");
+    world.client_sends(&close(1000));
+    world.pump();
+    assert!(world.client.0.borrow().finished);
+    world.client.0.borrow_mut().ends = Some(EOF);
+    assert_eq!(world.pump(), Need::Nothing);
+}
+
+#[test]
+fn a_backend_that_breaks_is_1011() {
+    let mut world = World::framed(Framing::Raw);
+    world.backend_sends(b"before");
+    world.backend.0.borrow_mut().ends = Some(RESET);
+    world.pump();
+    let got = world.take_client_received();
+    assert_eq!(frames(&got)[0], (0x82, b"before".to_vec()));
+    assert_eq!(close_code(&got), Some(1011));
+
+    let mut world = World::framed(Framing::Raw);
+    world.backend.0.borrow_mut().refuses = Some(RESET);
+    world.client_sends(&frame(0x82, b"x"));
+    world.pump();
+    world.backend.0.borrow_mut().ends = Some(EOF);
+    world.pump();
+    assert_eq!(close_code(&world.take_client_received()), Some(1011));
+}
+
+#[test]
+fn a_backend_that_ended_before_it_refused_has_just_ended() {
+    let mut world = World::framed(Framing::Raw);
+    world.backend.0.borrow_mut().refuses = Some(ErrorKind::BrokenPipe);
+    world.client_sends(&frame(0x82, b"x"));
+    world.pump();
+    assert_eq!(world.ending(), None);
+    world.backend_sends(b"farewell");
+    world.backend.0.borrow_mut().ends = Some(EOF);
+    world.pump();
+    let got = world.take_client_received();
+    assert_eq!(frames(&got)[0], (0x82, b"farewell".to_vec()));
+    assert_eq!(close_code(&got), Some(1000));
+}
+
+#[test]
+fn a_backend_that_breaks_its_framing_or_text_is_1011() {
+    for (framing, sent, ends) in [
+        (
+            Framing::ContentLength,
+            &b"Content-Length: x\r\n\r\n"[..],
+            None,
+        ),
+        (
+            Framing::ContentLength,
+            b"Content-Length: 5\r\n\r\nabc",
+            Some(EOF),
+        ),
+        (Framing::Record, b"\x84\0\0\0\0", None),
+        (Framing::Lines, b"\xff\n", None),
+        (Framing::Json, b"{", Some(EOF)),
+    ] {
+        let mut world = World::framed(framing);
+        world.backend_sends(sent);
+        world.backend.0.borrow_mut().ends = ends;
+        world.pump();
+        assert_eq!(
+            close_code(&world.take_client_received()),
+            Some(1011),
+            "{framing}"
+        );
+    }
+}
+
+#[test]
+fn raw_text_that_ends_within_a_character_is_1011() {
+    let mut world = World::open(Route {
+        frame_type: FrameType::Text,
+        ..Route::default()
+    });
+    world.backend_sends(b"x\xe2\x82");
+    world.pump();
+    assert_eq!(
+        frames(&world.take_client_received()),
+        [(0x81, b"x".to_vec())]
+    );
+    world.backend.0.borrow_mut().ends = Some(EOF);
+    world.pump();
+    assert_eq!(close_code(&world.take_client_received()), Some(1011));
+}
+
+#[test]
+fn a_client_that_ends_without_close_leaves_all_it_sent_and_gets_the_answer() {
+    let mut world = World::framed(Framing::Lines);
+    world.client_sends(&frame(0x81, b"question"));
+    world.client.0.borrow_mut().ends = Some(EOF);
+    world.pump();
+    assert_eq!(world.backend_received(), b"question\n");
+    assert!(world.backend.0.borrow().finished);
+    assert_eq!(world.ending(), Some(Ending::ClientGone));
+    world.backend_sends(b"answer\n");
+    world.backend.0.borrow_mut().ends = Some(EOF);
+    assert_eq!(world.pump(), Need::Nothing);
+    let got = world.take_client_received();
+    assert_eq!(frames(&got)[0], (0x81, b"answer".to_vec()));
+    assert_eq!(close_code(&got), Some(1000));
+}
+
+#[test]
+fn a_client_that_breaks_leaves_all_it_sent() {
+    let mut world = World::framed(Framing::Lines);
+    world.client_sends(&frame(0x81, b"last words"));
+    world.client.0.borrow_mut().ends = Some(RESET);
+    world.pump();
+    assert_eq!(world.backend_received(), b"last words\n");
+    assert!(world.backend.0.borrow().finished);
+    world.backend_sends(b"nobody hears this");
+    world.backend.0.borrow_mut().ends = Some(EOF);
+    assert_eq!(world.pump(), Need::Nothing);
+
+    // It broke where it was written to; what it had sent is still read.
+    let mut world = World::framed(Framing::Lines);
+    world.client.0.borrow_mut().refuses = Some(RESET);
+    world.backend_sends(b"news\n");
+    world.pump();
+    world.client_sends(&frame(0x81, b"last words"));
+    world.client.0.borrow_mut().ends = Some(RESET);
+    world.pump();
+    assert_eq!(world.backend_received(), b"last words\n");
+}
+
+#[test]
+fn a_violation_is_told_and_then_nothing_counts() {
+    for (bytes, code) in [
+        (frame(0x83, b""), 1002),
+        (frame(0xc1, b""), 1002),
+        (vec![0x81, 0x00], 1002),
+        (frame(0x81, b"\xff"), 1007),
+        (frame(0x88, b"\x03"), 1002),
+    ] {
+        let mut world = World::framed(Framing::Lines);
+        world.client_sends(&[frame(0x81, b"good"), bytes, frame(0x81, b"after")].concat());
+        world.pump();
+        assert_eq!(close_code(&world.take_client_received()), Some(code));
+        assert_eq!(world.backend_received(), b"good\n");
+        assert!(world.client.0.borrow().finished && world.backend.0.borrow().finished);
+        world.client_sends(&frame(0x81, b"ignored").repeat(10_000));
+        world.pump();
+        assert!(
+            world.client.0.borrow().sends.is_empty(),
+            "read and dropped, so that no reset is sent"
+        );
+        assert_eq!(world.backend_received(), b"good\n");
+    }
+}
+
+#[test]
+fn records_get_their_last_answers_before_a_violation_is_told() {
+    let mut world = World::framed(Framing::Record);
+    world.client_sends(&[frame(0x81, b"good"), frame(0x83, b"")].concat());
+    world.pump();
+    assert!(
+        world.backend.0.borrow().finished,
+        "the backend knows that no more will come"
+    );
+    assert_eq!(world.take_client_received(), b"");
+    let echo = world.backend_received();
+    world.backend_sends(&echo);
+    world.pump();
+    assert_eq!(
+        frames(&world.take_client_received()),
+        [(0x81, b"good".to_vec())]
+    );
+    world.after(Duration::from_millis(299));
+    assert_eq!(world.take_client_received(), b"");
+    world.after(Duration::from_millis(1));
+    assert_eq!(close_code(&world.take_client_received()), Some(1002));
+    assert!(world.client.0.borrow().finished);
+}
+
+#[test]
+fn a_message_too_long_for_its_framing_is_1009() {
+    let mut world = World::open(Route {
+        framing: Framing::ContentLength,
+        max_message: 10,
+        ..Route::default()
+    });
+    world.client_sends(&[frame(0x01, b"123456"), frame(0x80, b"78901")].concat());
+    world.pump();
+    assert_eq!(close_code(&world.take_client_received()), Some(1009));
+    assert_eq!(world.backend_received(), b"");
+}
+
+#[test]
+fn a_silent_client_is_pinged_and_then_left() {
+    let mut world = World::framed(Framing::Raw);
+    world.after(Duration::from_secs(30));
+    assert_eq!(frames(&world.take_client_received()), [(0x89, vec![])]);
+    world.client_sends(&frame(0x8a, b""));
+    world.pump();
+    world.after(Duration::from_secs(30));
+    assert_eq!(frames(&world.take_client_received()), [(0x89, vec![])]);
+    world.after(Duration::from_secs(30));
+    assert_eq!(close_code(&world.take_client_received()), Some(1001));
+    assert_eq!(world.ending(), Some(Ending::Silent));
+    assert_eq!(
+        world.after(Duration::from_secs(5)),
+        Need::Nothing,
+        "its Close is not waited for longer"
+    );
+}
+
+#[test]
+fn a_client_that_cannot_be_heard_is_not_called_silent() {
+    let mut world = World::framed(Framing::Raw);
+    world.backend.0.borrow_mut().room = 0;
+    world.client_sends(&frame(0x82, b"stuck"));
+    world.pump();
+    for _ in 0..100 {
+        world.after(Duration::from_secs(30));
+    }
+    assert_eq!(world.ending(), None);
+}
+
+#[test]
+fn a_client_that_takes_what_it_refused_before_is_alive() {
+    let mut world = World::framed(Framing::Raw);
+    world.client.0.borrow_mut().room = 0;
+    world.backend_sends(&[0; 10_000]);
+    world.pump();
+    for _ in 0..10 {
+        world.client.0.borrow_mut().room = 100;
+        world.after(Duration::from_secs(29));
+    }
+    assert_eq!(world.ending(), None);
+    world.after(Duration::from_secs(30));
+    world.after(Duration::from_secs(30));
+    assert_eq!(world.ending(), Some(Ending::Silent));
+}
+
+#[test]
+fn an_idle_tunnel_is_left_though_pings_pass() {
+    let mut route = Route::default();
+    route.timeouts.idle = Some(Duration::from_secs(60));
+    let mut world = World::open(route);
+    world.after(Duration::from_secs(50));
+    world.client_sends(&frame(0x89, b""));
+    world.pump();
+    world.after(Duration::from_secs(9));
+    assert_eq!(world.ending(), None);
+    world.after(Duration::from_secs(1));
+    assert_eq!(world.ending(), Some(Ending::Idle));
+    assert_eq!(close_code(&world.take_client_received()), Some(1001));
+}
+
+#[test]
+fn an_empty_message_keeps_a_tunnel_from_being_idle() {
+    let mut route = Route::default();
+    route.timeouts.idle = Some(Duration::from_secs(60));
+    let mut world = World::open(route);
+    world.after(Duration::from_secs(50));
+    world.client_sends(&frame(0x82, b""));
+    world.pump();
+    world.after(Duration::from_secs(20));
+    assert_eq!(world.ending(), None);
+}
+
+#[test]
+fn leaving_tells_the_client_and_still_hears_it() {
+    let mut world = World::framed(Framing::Lines);
+    world.context(|tunnel, cx| tunnel.leave(cx));
+    world.pump();
+    assert_eq!(close_code(&world.take_client_received()), Some(1001));
+    world.client_sends(&[frame(0x81, b"unsaved"), close(1001)].concat());
+    world.pump();
+    assert_eq!(world.backend_received(), b"unsaved\n");
+    assert!(world.backend.0.borrow().finished && world.client.0.borrow().finished);
+    assert_eq!(world.take_client_received(), b"", "one Close is enough");
+}
+
+#[test]
+fn nobody_is_waited_for_longer_than_close_timeout() {
+    let mut world = World::framed(Framing::Raw);
+    world.client_sends(&close(1000));
+    world.pump();
+    assert_eq!(world.after(Duration::from_millis(4999)), Need::Event);
+    assert_eq!(world.after(Duration::from_millis(1)), Need::Nothing);
+}
+
+#[test]
+fn a_head_that_never_ends_is_408_and_a_silent_connection_just_ends() {
+    let mut world = World::connected(Route::default());
+    world.client_sends(&REQUEST[..20]);
+    world.pump();
+    world.after(Duration::from_secs(10));
+    assert!(world.take_client_received().starts_with(b"HTTP/1.1 408 "));
+    let mut world = World::connected(Route::default());
+    assert_eq!(world.after(Duration::from_secs(10)), Need::Nothing);
+    assert_eq!(world.take_client_received(), b"");
+}
+
+#[test]
+fn a_refused_request_gets_its_answer_and_the_end() {
+    let mut world = World::connected(Route::default());
+    world.client_sends(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    world.pump();
+    let answer = String::from_utf8(world.take_client_received()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    assert!(world.client.0.borrow().finished);
+    world.client_sends(b"more that nobody asked for");
+    assert_eq!(world.pump(), Need::Event);
+    world.client.0.borrow_mut().ends = Some(EOF);
+    assert_eq!(world.pump(), Need::Nothing);
+}
+
+/// Bytes in order and none lost, under random pieces, room and stalls.
+#[test]
+fn whatever_the_pieces_and_the_room_all_bytes_arrive_in_order() {
+    arbtest::arbtest(|u| {
+        let mut world = World::framed(Framing::Raw);
+        let up: Vec<u8> = (0..u.int_in_range(0..=50_000)?)
+            .map(|n: u32| n as u8)
+            .collect();
+        let down: Vec<u8> = up.iter().rev().map(|b| b ^ 0x55).collect();
+        let mut sends: VecDeque<u8> = VecDeque::new();
+        for piece in up.chunks(u.int_in_range(1..=60_000)?) {
+            sends.extend(frame(0x82, piece));
+        }
+        let mut answers: VecDeque<u8> = down.iter().copied().collect();
+        for fake in [&world.client, &world.backend] {
+            fake.0.borrow_mut().room = 0;
+        }
+        while !(sends.is_empty() && answers.is_empty()) {
+            let size = u.int_in_range(1..=20_000)?;
+            let piece: Vec<u8> = sends.drain(..size.min(sends.len())).collect();
+            world.client_sends(&piece);
+            let piece: Vec<u8> = answers.drain(..size.min(answers.len())).collect();
+            world.backend_sends(&piece);
+            for fake in [&world.client, &world.backend] {
+                fake.0.borrow_mut().room += u.int_in_range(0..=20_000)?;
+            }
+            world.turn();
+        }
+        for fake in [&world.client, &world.backend] {
+            fake.0.borrow_mut().room = usize::MAX;
+        }
+        world.pump();
+        assert_eq!(world.backend_received(), up);
+        let got: Vec<u8> = frames(&world.take_client_received())
+            .into_iter()
+            .flat_map(|f| f.1)
+            .collect();
+        assert_eq!(got, down);
+        assert_eq!(world.tunnel.memory(), 0);
+        Ok(())
+    });
+}
