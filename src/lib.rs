@@ -1,6 +1,32 @@
 //! adit lets a web browser speak to a service that never heard of WebSocket.
+//!
+//! A tunnel is **two equal endpoints**, the client's and the backend's. An
+//! endpoint is a transport (a socket) and a codec (WebSocket, or one of the
+//! message framings). One function, [`tunnel::relay::relay`], serves both
+//! directions. Modes and framings are data, not branches in the loop; bytes,
+//! time and chance are parameters, so every rule is a table test.
+//!
+//! # The rooms
+//!
+//! - [`wire`]: bytes only. The WebSocket codec, the framings, HTTP heads, and
+//!   the buffers between them. No socket, no clock, no log.
+//! - [`net`]: sockets, nothing of WebSocket. Listeners, streams, names.
+//! - [`tunnel`]: joins the two. The life of one connection, which route it
+//!   takes, how it ends.
+//! - [`server`]: the loop, no protocol. One poll, timers, a run queue, the
+//!   choice of a backend.
+//! - [`config`] and [`cli`]: what was written and typed becomes the settings of
+//!   the rooms above.
+//! - [`demo`]: a page and a backend to try it all.
+//!
+//! `wire` imports no other room, `net` nothing of `wire`, `tunnel` never sees
+//! the poll, `server` never names a frame, and no room imports `config` or
+//! `cli`. `tests/layering.rs` reads the `use` lines and holds all to it.
 
 pub mod address;
+pub mod cli;
+pub mod config;
+pub mod demo;
 pub mod net;
 pub mod server;
 pub mod tunnel;

@@ -1,0 +1,249 @@
+//! A route on its way from words to settings.
+//!
+//! A draft is a route with its defaults and a note of which keys were given:
+//! some rules are about what the user wrote, not about what holds in the end.
+
+use std::collections::BTreeMap;
+
+use super::words::{GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
+use crate::address::Listen;
+use crate::server::Settings;
+use crate::server::settings::ListenerSettings;
+use crate::tunnel::policy::Route;
+
+/// Where a key was given, and whether its values are allowed.
+struct Given {
+    line: usize,
+    good: bool,
+}
+
+/// A route, and which of its keys were given.
+#[derive(Default)]
+pub(super) struct RouteDraft {
+    pub(super) route: Route,
+    given: BTreeMap<&'static str, Given>,
+}
+
+impl RouteDraft {
+    /// A draft of a route for which these defaults hold.
+    pub(super) fn over(defaults: &Route, line: Option<usize>) -> Self {
+        RouteDraft {
+            route: Route {
+                line,
+                ..defaults.clone()
+            },
+            given: BTreeMap::new(),
+        }
+    }
+
+    /// Sets what `word` means, and notes the line; the result is that of
+    /// [`Word::set`].
+    pub(super) fn set<S: AsRef<str>>(
+        &mut self,
+        word: &Word<Route>,
+        values: &[S],
+        line: usize,
+    ) -> Vec<(usize, String)> {
+        let errors = word.set(&mut self.route, values);
+        let good = errors.is_empty();
+        self.given.insert(word.name, Given { line, good });
+        errors
+    }
+
+    /// The line where a key was given.
+    pub(super) fn line(&self, key: &str) -> Option<usize> {
+        self.given.get(key).map(|given| given.line)
+    }
+
+    /// What cannot stand together, each with its line and the message.
+    pub(super) fn contradictions(&self) -> Vec<(Option<usize>, String)> {
+        let framing = self.route.framing;
+        ["frame-type", "invalid-utf8"]
+            .into_iter()
+            .filter(|key| framing.carries_type() && self.given.contains_key(key))
+            .map(|key| {
+                let why = "each message carries its own type";
+                let text = format!("{key} with framing {framing}, where {why}; leave it out");
+                (self.line(key), text)
+            })
+            .collect()
+    }
+
+    /// The finished route, or what is wrong or missing, each with its line.
+    pub(super) fn build(self) -> Result<Route, Vec<(Option<usize>, String)>> {
+        let mut errors = self.contradictions();
+        let is_bad = self.given.get("backend").is_some_and(|given| !given.good);
+        if self.route.backends.is_empty() && !is_bad {
+            let text = "no backend; write backend = \"HOST:PORT\", \"unix:/path\" or a list";
+            errors.push((self.route.line, text.to_owned()));
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut route = self.route;
+        if route.framing.carries_type() {
+            // Defaults that were meant for the other routes.
+            route.frame_type = Route::default().frame_type;
+            route.invalid_utf8 = Route::default().invalid_utf8;
+        }
+        Ok(route)
+    }
+}
+
+impl ListenDraft {
+    /// The finished listener, or the key that is wrong or missing.
+    pub(super) fn build(self) -> Result<ListenerSettings, (&'static str, String)> {
+        match (self.address, self.mode) {
+            (None, _) => Err((
+                "address",
+                "no address; write address = \"PORT\", \"HOST:PORT\" or \"unix:/path\"".to_owned(),
+            )),
+            (Some(address @ Listen::Tcp { .. }), Some(_)) => Err((
+                "mode",
+                format!("mode with address {address}; only unix:/path has a mode"),
+            )),
+            (Some(address), mode) => Ok(ListenerSettings { address, mode }),
+        }
+    }
+}
+
+/// The settings that a command line means: one listener and one route. Each
+/// option is a pair of its name, without dashes, and a value; those that can be
+/// given again are. The names are the caller's to check: one that is no word
+/// is an error.
+///
+/// # Errors
+/// All that is not allowed, a message each.
+pub fn command_line(listen: &str, options: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let mut settings = Settings::default();
+    let mut listener = ListenDraft::default();
+    let mut draft = RouteDraft::default();
+    let mut errors = Vec::new();
+    match listen.parse::<Listen>() {
+        Ok(address) => listener.address = Some(address),
+        Err(error) => errors.push(error.to_string()),
+    }
+    for (name, values) in grouped(options) {
+        let faults = if let Some(word) = find(PLACE, name).or_else(|| find(RULES, name)) {
+            draft.set(word, &values, 0)
+        } else if let Some(word) = find(GLOBAL, name) {
+            word.set(&mut settings, &values)
+        } else if let Some(word) = find(LISTEN, name) {
+            word.set(&mut listener, &values)
+        } else {
+            vec![(0, format!("{name} is no option"))]
+        };
+        errors.extend(faults.into_iter().map(|(_, text)| text));
+    }
+    let has_address = listener.address.is_some();
+    match listener.build() {
+        Ok(listener) => settings.listeners.push(listener),
+        Err((_, text)) if has_address => errors.push(text),
+        Err(_) => {}
+    }
+    match draft.build() {
+        Ok(route) => settings.routes.push(route),
+        Err(faults) => errors.extend(faults.into_iter().map(|(_, text)| text)),
+    }
+    match errors.is_empty() {
+        true => Ok(settings),
+        false => Err(errors),
+    }
+}
+
+/// The values of each name together, in the order in which they were given.
+fn grouped<'a>(options: &[(&'a str, &'a str)]) -> Vec<(&'a str, Vec<&'a str>)> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for &(name, value) in options {
+        match groups.iter_mut().find(|group| group.0 == name) {
+            Some((_, values)) => values.push(value),
+            None => groups.push((name, vec![value])),
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_one_listener_and_one_route() {
+        let settings = command_line(
+            "unix:/s",
+            &[
+                ("backend", "h:1"),
+                ("backend", "unix:/b"),
+                ("mode", "0600"),
+                ("framing", "lines"),
+                ("max-connections", "7"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(settings.max_connections, Some(7));
+        let [listener] = &settings.listeners[..] else {
+            panic!("{settings:?}")
+        };
+        assert_eq!(listener.mode, Some(0o600));
+        let [route] = &settings.routes[..] else {
+            panic!("{settings:?}")
+        };
+        assert_eq!(route.line, None);
+        assert_eq!(route.backends.len(), 2);
+        assert_eq!(route.framing.name(), "lines");
+    }
+
+    #[test]
+    fn a_command_line_has_all_its_mistakes_named() {
+        let backend = ("backend", "h:1");
+        for (listen, options, expected) in [
+            (
+                "x",
+                &[("backend", "y"), ("framing", "z")][..],
+                &[
+                    "listen address \"x\": no port",
+                    "backend \"y\": no port",
+                    "framing \"z\": write",
+                ][..],
+            ),
+            ("80", &[], &["no backend; write"]),
+            (
+                "80",
+                &[backend, ("mode", "0600")],
+                &["mode with address :80; only unix:/path has a mode"],
+            ),
+            (
+                "80",
+                &[
+                    backend,
+                    ("framing", "record"),
+                    ("frame-type", "auto"),
+                    ("invalid-utf8", "close"),
+                ],
+                &[
+                    "frame-type with framing record, where each message carries its own type; \
+                     leave it out",
+                    "invalid-utf8 with framing record",
+                ],
+            ),
+            (
+                "80",
+                &[backend, backend],
+                &["backend \"h:1\": stands twice"],
+            ),
+            (
+                "80",
+                &[backend, ("nonsense", "1")],
+                &["nonsense is no option"],
+            ),
+        ] {
+            let errors = command_line(listen, options).unwrap_err();
+            assert_eq!(errors.len(), expected.len(), "{errors:?}");
+            for (error, expected) in errors.iter().zip(expected) {
+                assert!(error.starts_with(expected), "{error} / {expected}");
+            }
+        }
+    }
+}

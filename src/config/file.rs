@@ -1,0 +1,335 @@
+//! The configuration file: TOML to settings, or to all of its mistakes.
+
+use std::fs;
+use std::path::Path;
+
+use toml_span::value::{Key, Table, Value, ValueInner};
+use toml_span::{ErrorKind, Span};
+
+use super::draft::RouteDraft;
+use super::words::{self, GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
+use super::{Mistake, Mistakes, overlap};
+use crate::address::Listen;
+use crate::server::Settings;
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// If it cannot be read, or has mistakes.
+pub fn load(path: &Path) -> Result<Settings, Mistakes> {
+    let file = path.display().to_string();
+    let alone = |line, text| {
+        let file = file.clone();
+        Mistakes(vec![Mistake { file, line, text }])
+    };
+    let bytes = fs::read(path).map_err(|error| alone(None, format!("cannot be read: {error}")))?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => parse(text, &file),
+        Err(error) => {
+            let line = line_at(&bytes, error.valid_up_to());
+            Err(alone(Some(line), "bytes that are not UTF-8".to_owned()))
+        }
+    }
+}
+
+/// Reads the text of a configuration file, to be called `file_name` in
+/// messages.
+///
+/// # Errors
+/// If it has mistakes.
+pub fn parse(text: &str, file_name: &str) -> Result<Settings, Mistakes> {
+    let mut reader = Reader {
+        text,
+        file: file_name,
+        mistakes: Vec::new(),
+    };
+    let settings = match toml_span::parse(text) {
+        Ok(root) => root.as_table().map(|root| reader.root(root)),
+        Err(error) => {
+            reader.syntax(&error);
+            None
+        }
+    };
+    match settings {
+        Some(settings) if reader.mistakes.is_empty() => Ok(settings),
+        _ => {
+            reader.mistakes.sort_by_key(|mistake| mistake.line);
+            Err(Mistakes(reader.mistakes))
+        }
+    }
+}
+
+fn line_at(text: &[u8], offset: usize) -> usize {
+    1 + text
+        .iter()
+        .take(offset)
+        .filter(|&&byte| byte == b'\n')
+        .count()
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    file: &'t str,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn line(&self, span: Span) -> usize {
+        line_at(self.text.as_bytes(), span.start)
+    }
+
+    fn mistake(&mut self, line: impl Into<Option<usize>>, text: impl Into<String>) {
+        self.mistakes.push(Mistake {
+            file: self.file.to_owned(),
+            line: line.into(),
+            text: text.into(),
+        });
+    }
+
+    fn syntax(&mut self, error: &toml_span::Error) {
+        let text = match &error.kind {
+            ErrorKind::DuplicateKey { first, .. } | ErrorKind::DuplicateTable { first, .. } => {
+                format!("{error}, first at line {}", self.line(*first))
+            }
+            _ => error.to_string(),
+        };
+        self.mistake(self.line(error.span), text);
+    }
+
+    fn root(&mut self, root: &Table<'_>) -> Settings {
+        let mut settings = Settings::default();
+        let mut defaults = RouteDraft::default();
+        for (key, value) in root {
+            if let Some(word) = find(GLOBAL, &key.name) {
+                self.each(word, value, |texts| word.set(&mut settings, texts));
+            } else if let Some(word) = find(RULES, &key.name) {
+                let line = self.line(key.span);
+                self.each(word, value, |texts| defaults.set(word, texts, line));
+            } else if !["listen", "route"].contains(&&*key.name) {
+                let tables = ["listen", "route"].into_iter();
+                self.unknown(key, tables.chain(names(GLOBAL)).chain(names(RULES)));
+            }
+        }
+        for (line, text) in defaults.contradictions() {
+            self.mistake(line, text);
+        }
+        let whole = self.listeners(root, &mut settings);
+        self.routes(root, &defaults, whole, &mut settings);
+        settings
+    }
+
+    /// Reads the `[[listen]]` tables; says whether all of them are good.
+    fn listeners(&mut self, root: &Table<'_>, settings: &mut Settings) -> bool {
+        let before = self.mistakes.len();
+        let mut lines: Vec<usize> = Vec::new();
+        for (line, table) in self.tables(root, "listen") {
+            let mut draft = ListenDraft::default();
+            let mut has_address = false;
+            let mut mode_line = line;
+            for (key, value) in table {
+                let Some(word) = find(LISTEN, &key.name) else {
+                    self.unknown(key, names(LISTEN));
+                    continue;
+                };
+                match word.name {
+                    "mode" => mode_line = self.line(key.span),
+                    _ => has_address = true,
+                }
+                self.each(word, value, |texts| word.set(&mut draft, texts));
+            }
+            let listener = match draft.build() {
+                Ok(listener) => listener,
+                Err(("mode", text)) => {
+                    self.mistake(mode_line, text);
+                    continue;
+                }
+                Err((_, text)) => {
+                    if !has_address {
+                        self.mistake(line, text);
+                    }
+                    continue;
+                }
+            };
+            let address = &listener.address;
+            let mut known = settings.listeners.iter().map(|other| &other.address);
+            if let Some(first) = known.position(|other| other == address) {
+                let text = format!(
+                    "address {address} stands twice, first at line {}",
+                    lines[first]
+                );
+                self.mistake(line, text);
+            } else {
+                settings.listeners.push(listener);
+                lines.push(line);
+            }
+        }
+        self.mistakes.len() == before
+    }
+
+    fn routes(
+        &mut self,
+        root: &Table<'_>,
+        defaults: &RouteDraft,
+        all_listeners: bool,
+        settings: &mut Settings,
+    ) {
+        let listeners: Vec<Listen> = settings
+            .listeners
+            .iter()
+            .map(|listener| listener.address.clone())
+            .collect();
+        for (line, table) in self.tables(root, "route") {
+            let mut draft = RouteDraft::over(&defaults.route, Some(line));
+            for (key, value) in table {
+                let Some(word) = find(PLACE, &key.name).or_else(|| find(RULES, &key.name)) else {
+                    self.unknown(key, names(PLACE).chain(names(RULES)));
+                    continue;
+                };
+                let at = self.line(key.span);
+                self.each(word, value, |texts| draft.set(word, texts, at));
+            }
+            if all_listeners {
+                self.known_listeners(&draft, &listeners);
+            }
+            match draft.build() {
+                Ok(route) => settings.routes.push(route),
+                Err(errors) => {
+                    for (line, text) in errors {
+                        self.mistake(line, text);
+                    }
+                }
+            }
+        }
+        if all_listeners {
+            for (index, text) in overlap::unreached(&settings.routes, &listeners) {
+                self.mistake(settings.routes[index].line, text);
+            }
+        }
+    }
+
+    fn known_listeners(&mut self, draft: &RouteDraft, listeners: &[Listen]) {
+        for listener in &draft.route.listeners {
+            if !listeners.contains(listener) {
+                let known: Vec<_> = listeners.iter().map(ToString::to_string).collect();
+                let known: Vec<_> = known.iter().map(String::as_str).collect();
+                let text = format!(
+                    "listener {listener} is the address of no [[listen]]; write {}",
+                    words::one_of(&known)
+                );
+                self.mistake(draft.line("listener"), text);
+            }
+        }
+    }
+
+    /// The tables of an array of tables, each with the line where it begins.
+    fn tables<'v, 'd>(&mut self, root: &'v Table<'d>, name: &str) -> Vec<(usize, &'v Table<'d>)> {
+        let Some(value) = root.get(name) else {
+            self.mistake(None, format!("no [[{name}]]; write at least one"));
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        match value.as_array() {
+            Some(items) if !items.is_empty() => {
+                for item in items {
+                    match item.as_table() {
+                        Some(table) => tables.push((self.line(item.span), table)),
+                        None => self.not_a_table(name, item),
+                    }
+                }
+            }
+            _ => self.not_a_table(name, value),
+        }
+        tables
+    }
+
+    fn not_a_table(&mut self, name: &str, value: &Value<'_>) {
+        let kind = value.as_ref().type_str();
+        let text = format!("{name} is of type {kind}; write [[{name}]] once for each {name}");
+        self.mistake(self.line(value.span), text);
+    }
+
+    /// Hands a key's values to `set` as text, and files what it finds, each at
+    /// the line of its value.
+    fn each<T>(
+        &mut self,
+        word: &Word<T>,
+        value: &Value<'_>,
+        set: impl FnOnce(&[String]) -> Vec<(usize, String)>,
+    ) {
+        let items = match value.as_ref() {
+            ValueInner::Array(items) if word.is_list() => &items[..],
+            _ => std::slice::from_ref(value),
+        };
+        let mut texts = Vec::new();
+        for item in items {
+            match item.as_ref() {
+                ValueInner::String(text) => texts.push(text.to_string()),
+                ValueInner::Array(_) | ValueInner::Table(_) => {
+                    let allowed = match word.is_list() {
+                        true => "a string or a list of strings",
+                        false => "one value",
+                    };
+                    let kind = item.as_ref().type_str();
+                    let text = format!("{} of type {kind}; write {allowed}", word.name);
+                    self.mistake(self.line(item.span), text);
+                }
+                // As it was typed: `0o660` and `432` are the same to TOML, but
+                // not to whoever reads the message.
+                _ => texts.push(self.text[item.span.start..item.span.end].replace('_', "")),
+            }
+        }
+        let whole = texts.len() == items.len();
+        for (index, text) in set(&texts) {
+            // Where a value has no text, those after it have moved.
+            let at = if whole { items[index].span } else { value.span };
+            self.mistake(self.line(at), text);
+        }
+    }
+
+    fn unknown(&mut self, key: &Key<'_>, allowed: impl Iterator<Item = &'static str>) {
+        let allowed: Vec<_> = allowed.collect();
+        let nearest = allowed
+            .iter()
+            .map(|name| (distance(name, &key.name), name))
+            .min()
+            .filter(|(distance, _)| *distance <= 2);
+        let hint = match (home(&key.name), nearest) {
+            (Some(place), _) => format!("it stands {place}"),
+            (None, Some((_, name))) => format!("did you mean {name}?"),
+            (None, None) => format!("allowed are {}", allowed.join(", ")),
+        };
+        let text = format!("unknown key {:?}; {hint}", key.name);
+        self.mistake(self.line(key.span), text);
+    }
+}
+
+fn names<T>(words: &'static [Word<T>]) -> impl Iterator<Item = &'static str> {
+    words.iter().map(|word| word.name)
+}
+
+/// Where a key stands that is known, but not where it was found.
+fn home(name: &str) -> Option<&'static str> {
+    if find(GLOBAL, name).is_some() {
+        return Some("at the top of the file, before the first table");
+    }
+    if find(LISTEN, name).is_some() {
+        return Some("in a [[listen]]");
+    }
+    (find(PLACE, name).is_some() || find(RULES, name).is_some()).then_some("in a [[route]]")
+}
+
+/// How many characters to change, insert or take away to make one of the
+/// other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[row.len() - 1]
+}

@@ -1,0 +1,122 @@
+//! What the user's words mean: the settings, and every check that can fail
+//! before a socket opens.
+//!
+//! The words themselves stand once, in [`words`], for the file and for the
+//! command line. A mistake never hides another: all of them are collected,
+//! each with its line, what was seen and what is allowed.
+//!
+//! # The file
+//!
+//! TOML. `[[listen]]` tables say where to listen, `[[route]]` tables where
+//! requests go. What stands above them is either about the whole server
+//! (`max-connections`, `handshake-timeout`, `drain-timeout`) or the default of
+//! a route's key. Any of them can be one but `listener`, `host`, `path`,
+//! `subprotocol` and `backend`, which say what a route is and where it leads:
+//! those stand in a `[[route]]`. A route's own value replaces the default, and
+//! `off`, `false` or an empty list takes it back.
+//!
+//! ```toml
+//! origin = "https://app.example.org"
+//!
+//! [[listen]]
+//! address = "8080"
+//!
+//! [[listen]]
+//! address = "unix:/run/adit.sock"
+//! mode = "0660"
+//!
+//! [[route]]
+//! path = "/mqtt"
+//! subprotocol = "mqtt"
+//! backend = "127.0.0.1:1883"
+//!
+//! [[route]]
+//! path = "/chat"
+//! framing = "lines"
+//! backend = ["unix:/run/chat.sock", "192.0.2.7:6667"]
+//! idle-timeout = "10m"
+//! ```
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::server::Settings;
+
+pub mod check;
+mod draft;
+mod file;
+mod overlap;
+#[cfg(test)]
+mod tests;
+pub mod words;
+
+pub use draft::command_line;
+pub use file::{load, parse};
+
+/// Where the settings come from, at the start and again at a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This file.
+    File(PathBuf),
+    /// The command line, which never changes.
+    CommandLine(Box<Settings>),
+}
+
+impl Source {
+    /// Reads the settings, as they are now.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has mistakes.
+    pub fn load(&self) -> Result<Settings, Mistakes> {
+        match self {
+            Source::File(path) => load(path),
+            Source::CommandLine(settings) => Ok(settings.as_ref().clone()),
+        }
+    }
+
+    /// The file, if there is anything to load again.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Source::File(path) => Some(path),
+            Source::CommandLine(_) => None,
+        }
+    }
+}
+
+/// Something in a file that cannot stay as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file, as the user named it.
+    pub file: String,
+    /// Where in the file, counted from 1; `None` where it is about the whole.
+    pub line: Option<usize>,
+    /// What was seen and what is allowed.
+    pub text: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.text),
+            None => write!(f, "{}: {}", self.file, self.text),
+        }
+    }
+}
+
+/// All mistakes of a file in the order of its lines; displayed one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            mistake.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}
