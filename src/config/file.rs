@@ -7,8 +7,8 @@ use toml_span::value::{Key, Table, Value, ValueInner};
 use toml_span::{ErrorKind, Span};
 
 use super::draft::RouteDraft;
-use super::words::{self, GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
-use super::{Mistake, Mistakes, overlap};
+use super::words::{GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
+use super::{Mistake, Mistakes, overlap, values};
 use crate::address::Listen;
 use crate::server::Settings;
 
@@ -214,7 +214,7 @@ impl Reader<'_> {
                 let known: Vec<_> = known.iter().map(String::as_str).collect();
                 let text = format!(
                     "listener {listener} is the address of no [[listen]]; write {}",
-                    words::one_of(&known)
+                    values::one_of(&known)
                 );
                 self.mistake(draft.line("listener"), text);
             }

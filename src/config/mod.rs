@@ -48,6 +48,7 @@ mod file;
 mod overlap;
 #[cfg(test)]
 mod tests;
+mod values;
 pub mod words;
 
 pub use draft::command_line;

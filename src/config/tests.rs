@@ -129,10 +129,18 @@ fn a_key_above_is_the_default_of_every_route() {
     assert_eq!(second.frame_type, FrameType::Auto);
 }
 
+/// Asserts the mistakes of each file, in which `{LISTEN}` and `{ROUTE}` stand
+/// for good tables.
+fn assert_mistakes(table: &[(&str, &[&str])]) {
+    for (text, expected) in table {
+        let text = text.replace("{LISTEN}", LISTEN).replace("{ROUTE}", ROUTE);
+        assert_eq!(mistakes(&text), *expected, "{text}");
+    }
+}
+
 #[test]
-fn each_mistake_has_its_line_and_says_what_is_allowed() {
-    let all = |text: &str| text.replace("{LISTEN}", LISTEN).replace("{ROUTE}", ROUTE);
-    for (text, expected) in [
+fn what_is_missing_or_twice_is_a_mistake() {
+    assert_mistakes(&[
         (
             "",
             &[
@@ -186,6 +194,12 @@ fn each_mistake_has_its_line_and_says_what_is_allowed() {
             "{LISTEN}{ROUTE}listener = [\n  \"80\",\n  \"81\"]\n",
             &["5: listener :81 is the address of no [[listen]]; write :80"],
         ),
+    ]);
+}
+
+#[test]
+fn an_unknown_key_hears_of_the_known_ones() {
+    assert_mistakes(&[
         (
             "framming = \"raw\"\n{LISTEN}{ROUTE}idle_timeout = 5\nfoo = 1\nmax-connections = 5\n",
             &[
@@ -219,6 +233,12 @@ fn each_mistake_has_its_line_and_says_what_is_allowed() {
                 "6: unknown key \"address\"; it stands in a [[listen]]",
             ],
         ),
+    ]);
+}
+
+#[test]
+fn a_bad_value_hears_what_is_allowed() {
+    assert_mistakes(&[
         (
             "{LISTEN}{ROUTE}framing = [\"raw\"]\nhost = { a = 1 }\norigin = [[\"any\"], 5]\n",
             &[
@@ -249,6 +269,12 @@ fn each_mistake_has_its_line_and_says_what_is_allowed() {
                 "7: backend \"a:1\": stands twice in the list; once is enough",
             ],
         ),
+    ]);
+}
+
+#[test]
+fn what_cannot_stand_together_is_a_mistake() {
+    assert_mistakes(&[
         (
             "{LISTEN}{ROUTE}frame-type = \"text\"\nframing = \"record\"\ninvalid-utf8 = \"close\"\n",
             &[
@@ -278,7 +304,12 @@ fn each_mistake_has_its_line_and_says_what_is_allowed() {
                 "8: subprotocol \"y\" is never reached: the route at line 3 serves it at the same place",
             ],
         ),
-        // The TOML itself.
+    ]);
+}
+
+#[test]
+fn a_fault_of_the_toml_has_its_line() {
+    assert_mistakes(&[
         ("{LISTEN}x = \n", &["3: expected a value, found a newline"]),
         (
             "{LISTEN}{ROUTE}host = h\n",
@@ -289,9 +320,7 @@ fn each_mistake_has_its_line_and_says_what_is_allowed() {
             &["5: duplicate key: `backend`, first at line 4"],
         ),
         ("{LISTEN}mode = 0660\n", &["3: invalid number"]),
-    ] {
-        assert_eq!(mistakes(&all(text)), expected, "{text}");
-    }
+    ]);
 }
 
 #[test]

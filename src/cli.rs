@@ -1,0 +1,509 @@
+//! What was typed: the commands, their options and their help.
+//!
+//! An option has the name of the file's key, and its value goes to the same
+//! table of words, so this file knows no value. It knows what can be typed
+//! together. Whatever cannot be, ends with exit code 2 and a hint.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use argh::FromArgs;
+use log::LevelFilter;
+
+use crate::address::Listen;
+use crate::config::check::{self, Question};
+use crate::config::{self, Source};
+
+#[cfg(test)]
+mod tests;
+
+/// Exit code for a command line that makes no sense.
+const USAGE: u8 = 2;
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Run the tunnel.
+    Serve {
+        /// Where the settings come from.
+        source: Source,
+        /// What to log.
+        log: LevelFilter,
+    },
+    /// Check a configuration file; see [`run_check`].
+    Check(Check),
+    /// Serve the demonstration page here.
+    Demo(Listen),
+}
+
+/// A file to check, and perhaps a request to try on it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// The request.
+    pub question: Option<Question>,
+}
+
+/// The end of the program: its last words and its exit code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// What to print, to stdout where the code is 0, else to stderr.
+    pub text: String,
+    /// 0, 1 for a failure, 2 for a command line that makes no sense.
+    pub code: u8,
+}
+
+impl Exit {
+    /// Prints the text. A reader that has gone away is no failure.
+    pub fn finish(self) -> ExitCode {
+        let text = format!("{}\n", self.text.trim_end());
+        let _ = match self.code {
+            0 => std::io::stdout().write_all(text.as_bytes()),
+            _ => std::io::stderr().write_all(text.as_bytes()),
+        };
+        ExitCode::from(self.code)
+    }
+
+    /// A usage error, with a hint at the help of `command`.
+    fn usage(command: &str, errors: &[String]) -> Self {
+        let lines: Vec<_> = errors
+            .iter()
+            .map(|error| format!("adit: {error}\n"))
+            .collect();
+        let hint = format!("run \"{command} --help\" for what is allowed");
+        Exit {
+            text: lines.concat() + &hint,
+            code: USAGE,
+        }
+    }
+}
+
+/// Reads the command line, without the program's name.
+///
+/// # Errors
+/// If there is nothing to do: the help or the version was asked for, or the
+/// command line makes no sense.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> {
+    let args = args
+        .into_iter()
+        .map(OsString::into_string)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|arg| Exit::usage("adit", &[format!("argument {arg:?} is not UTF-8")]))?;
+    let args = split_values(&args);
+    let command = match args.first() {
+        Some(&name @ ("serve" | "check" | "demo")) => format!("adit {name}"),
+        _ => "adit".to_owned(),
+    };
+    let usage = |error: String| Exit::usage(&command, &[error]);
+    let adit = Adit::from_args(&["adit"], &args).map_err(|exit| match exit.status {
+        Ok(()) => Exit {
+            text: without_trailing_spaces(&exit.output),
+            code: 0,
+        },
+        Err(()) => usage(flat(&exit.output)),
+    })?;
+    if adit.version {
+        return Err(Exit {
+            text: format!("adit {}", env!("CARGO_PKG_VERSION")),
+            code: 0,
+        });
+    }
+    match adit.command {
+        Some(Commands::Serve(serve)) => serve
+            .resolve()
+            .map_err(|errors| Exit::usage(&command, &errors)),
+        Some(Commands::Check(check)) => check.resolve().map(Command::Check).map_err(usage),
+        Some(Commands::Demo(demo)) => match demo.listen.parse() {
+            Ok(listen) => Ok(Command::Demo(listen)),
+            Err(error) => Err(usage(format!("{error}"))),
+        },
+        None => Err(Exit {
+            text: help(),
+            code: USAGE,
+        }),
+    }
+}
+
+/// Checks a file, and says where the request would go.
+pub fn run_check(check: &Check) -> Exit {
+    let verdict = match (config::load(&check.file), &check.question) {
+        (Err(mistakes), _) => Err(mistakes.to_string()),
+        (Ok(settings), Some(question)) => check::answer(&settings, question),
+        (Ok(settings), None) => Ok(check::good(&check.file.display().to_string(), &settings)),
+    };
+    match verdict {
+        Ok(text) => Exit { text, code: 0 },
+        Err(text) => Exit { text, code: 1 },
+    }
+}
+
+fn help() -> String {
+    match Adit::from_args(&["adit"], &["--help"]) {
+        Err(exit) => without_trailing_spaces(&exit.output),
+        Ok(_) => String::new(),
+    }
+}
+
+/// argh indents the empty lines of notes as well.
+fn without_trailing_spaces(text: &str) -> String {
+    text.lines()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
+}
+
+/// argh's message in this program's style: one line, lower case.
+fn flat(message: &str) -> String {
+    let lines: Vec<_> = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let text = lines.join(" ");
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => text,
+    }
+}
+
+/// Options that take no value.
+const SWITCHES: &[&str] = &[
+    "--require-origin",
+    "--verbose",
+    "--quiet",
+    "--version",
+    "--help",
+];
+
+/// argh knows only `--option value`: makes that of `--option=value`.
+fn split_values(args: &[String]) -> Vec<&str> {
+    let mut split = Vec::new();
+    let mut rest = args.iter().map(String::as_str);
+    for arg in rest.by_ref() {
+        match arg.split_once('=') {
+            Some((name, value)) if name.starts_with("--") && !SWITCHES.contains(&name) => {
+                split.extend([name, value]);
+            }
+            _ => split.push(arg),
+        }
+        if arg == "--" {
+            break;
+        }
+    }
+    split.extend(rest);
+    split
+}
+
+/// Lets a web browser speak to a plain TCP or Unix-socket service.
+#[derive(FromArgs)]
+#[argh(
+    help_triggers("-h", "--help", "help"),
+    usage = "<command> [<args>]\n       {command_name} --version",
+    example = "{command_name} serve 8080 127.0.0.1:5900\n{command_name} serve --config /etc/adit.toml",
+    note = "\"{command_name} <command> --help\" tells more.
+Exit codes: 0 done, 1 failure, 2 a command line that makes no sense."
+)]
+struct Adit {
+    /// print the version
+    #[argh(switch, short = 'V')]
+    version: bool,
+
+    #[argh(subcommand)]
+    command: Option<Commands>,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Commands {
+    Serve(Box<Serve>),
+    Check(CheckArgs),
+    Demo(Demo),
+}
+
+/// Run the tunnel.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "serve",
+    help_triggers("-h", "--help", "help"),
+    usage = "[<options>] LISTEN BACKEND...\n       {command_name} [-v | -q] --config FILE",
+    example = "{command_name} 8080 127.0.0.1:5900
+{command_name} 127.0.0.1:8080 unix:/run/chat.sock --framing lines
+{command_name} 8080 localhost:1883 --subprotocol mqtt --origin https://app.example.org
+{command_name} --config /etc/adit.toml",
+    note = "Addresses:
+  8080                every IPv4 and IPv6 address; port 0 is any free one
+  HOST:PORT           one address; IPv6 as [::1]:8080
+  unix:/path          a Unix socket
+  unix:@name          a Linux abstract socket, BACKEND only
+",
+    note = "Framings, which say where messages begin and end on the backend's side:
+  raw                 nowhere: a plain stream of bytes
+  lines               each message is a line that ends with LF
+  crlf                each message is a line that ends with CR LF
+  json-lines          each message is JSON on a line of its own
+  json                each message is a JSON value, whatever is between them
+  nul                 each message ends with a zero byte
+  length-u8           a length of 1 byte goes before each message
+  length-u16          a length of 2 bytes, big-endian
+  length-u32          a length of 4 bytes, big-endian
+  length-u32le        a length of 4 bytes, little-endian
+  content-length      a Content-Length header, as in the Language Server Protocol
+  record              a type and a length go before each message or fragment
+",
+    note = "Times: 500ms, 10s, 5m, 1h, or a number of seconds.
+Sizes: a number of bytes, or 64KiB, 1MiB, 1MB, 1GiB.",
+    note = "
+Exit codes: 0 stopped as told, 1 a failure or mistakes in the file, 2 a command
+line that makes no sense."
+)]
+struct Serve {
+    /// where clients connect to, and where their tunnels lead; of several
+    /// backends the first that can be reached
+    #[argh(positional, arg_name = "LISTEN BACKEND")]
+    addresses: Vec<String>,
+
+    /// read everything from this file, and again on SIGHUP
+    #[argh(option)]
+    config: Option<String>,
+
+    /// answer only for this host, or *.DOMAIN for all below (default: any)
+    #[argh(option)]
+    host: Option<String>,
+
+    /// answer only at and below this path (default: /)
+    #[argh(option)]
+    path: Option<String>,
+
+    /// serve only this subprotocol; repeatable (default: any)
+    #[argh(option)]
+    subprotocol: Vec<String>,
+
+    /// how the backend's messages are told apart (default: raw)
+    #[argh(option)]
+    framing: Option<String>,
+
+    /// messages to the client: text, binary, mirror (the type that the client
+    /// last used) or auto (what suits the framing) (default: auto)
+    #[argh(option)]
+    frame_type: Option<String>,
+
+    /// where the backend's text is not UTF-8: close or replace (default:
+    /// close)
+    #[argh(option)]
+    invalid_utf8: Option<String>,
+
+    /// largest message that is held or announced (default: 1MiB)
+    #[argh(option)]
+    max_message: Option<String>,
+
+    /// pages that may connect too, like https://app.example.org,
+    /// https://*.example.org, null or any; repeatable (default: only those of
+    /// the tunnel's own host)
+    #[argh(option)]
+    origin: Vec<String>,
+
+    /// refuse clients without an Origin, so all but browsers
+    #[argh(switch)]
+    require_origin: bool,
+
+    /// time from ping to ping, or off (default: 30s)
+    #[argh(option)]
+    ping_interval: Option<String>,
+
+    /// longest time without a message, or off (default: off)
+    #[argh(option)]
+    idle_timeout: Option<String>,
+
+    /// longest time for a backend to accept (default: 5s)
+    #[argh(option)]
+    connect_timeout: Option<String>,
+
+    /// longest time for a side to answer a close (default: 5s)
+    #[argh(option)]
+    close_timeout: Option<String>,
+
+    /// most tunnels to each backend, or off (default: off)
+    #[argh(option)]
+    max_connections_per_backend: Option<String>,
+
+    /// most clients at a time, or off (default: off)
+    #[argh(option)]
+    max_connections: Option<String>,
+
+    /// longest time for a client's request (default: 10s)
+    #[argh(option)]
+    handshake_timeout: Option<String>,
+
+    /// longest time for tunnels after SIGTERM (default: 30s)
+    #[argh(option)]
+    drain_timeout: Option<String>,
+
+    /// mode of LISTEN's Unix socket, like 0660 (default: by umask)
+    #[argh(option)]
+    mode: Option<String>,
+
+    /// log each step
+    #[argh(switch, short = 'v')]
+    verbose: bool,
+
+    /// log only warnings and errors
+    #[argh(switch, short = 'q')]
+    quiet: bool,
+}
+
+impl Serve {
+    fn resolve(&self) -> Result<Command, Vec<String>> {
+        let log = match (self.verbose, self.quiet) {
+            (false, false) => LevelFilter::Info,
+            (true, false) => LevelFilter::Debug,
+            (false, true) => LevelFilter::Warn,
+            (true, true) => {
+                return Err(vec!["--verbose and --quiet exclude each other".to_owned()]);
+            }
+        };
+        let source = match &self.config {
+            Some(file) => self.file(file).map_err(|error| vec![error])?,
+            None => self.words()?,
+        };
+        Ok(Command::Serve { source, log })
+    }
+
+    fn file(&self, file: &str) -> Result<Source, String> {
+        if let Some(address) = self.addresses.first() {
+            return Err(format!(
+                "{address:?} together with --config; addresses stand in the file then"
+            ));
+        }
+        if let Some((name, _)) = self.options().first() {
+            return Err(format!(
+                "--{name} together with --config; it stands in the file then, as {name}"
+            ));
+        }
+        Ok(Source::File(file.into()))
+    }
+
+    fn words(&self) -> Result<Source, Vec<String>> {
+        let (listen, backends) = match &self.addresses[..] {
+            [] => {
+                return Err(vec![
+                    "no addresses; give LISTEN and BACKEND, or --config".to_owned(),
+                ]);
+            }
+            [listen] => return Err(vec![format!("{listen:?} alone; give LISTEN and BACKEND")]),
+            [listen, backends @ ..] => (listen, backends),
+        };
+        let mut words: Vec<_> = backends
+            .iter()
+            .map(|text| ("backend", text.as_str()))
+            .collect();
+        words.extend(self.options());
+        let settings = config::command_line(listen, &words)?;
+        Ok(Source::CommandLine(Box::new(settings)))
+    }
+
+    /// The options that are words of the file too, as they were given.
+    fn options(&self) -> Vec<(&'static str, &str)> {
+        let single = [
+            ("host", &self.host),
+            ("path", &self.path),
+            ("framing", &self.framing),
+            ("frame-type", &self.frame_type),
+            ("invalid-utf8", &self.invalid_utf8),
+            ("max-message", &self.max_message),
+            ("ping-interval", &self.ping_interval),
+            ("idle-timeout", &self.idle_timeout),
+            ("connect-timeout", &self.connect_timeout),
+            ("close-timeout", &self.close_timeout),
+            (
+                "max-connections-per-backend",
+                &self.max_connections_per_backend,
+            ),
+            ("max-connections", &self.max_connections),
+            ("handshake-timeout", &self.handshake_timeout),
+            ("drain-timeout", &self.drain_timeout),
+            ("mode", &self.mode),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        let repeated = [("subprotocol", &self.subprotocol), ("origin", &self.origin)]
+            .into_iter()
+            .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
+        let switches = [("require-origin", self.require_origin)]
+            .into_iter()
+            .filter_map(|(name, on)| on.then_some((name, "true")));
+        single.chain(repeated).chain(switches).collect()
+    }
+}
+
+/// Check a configuration file, and say where a request would go.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "check",
+    help_triggers("-h", "--help", "help"),
+    usage = "FILE\n       {command_name} FILE --url URL [--origin ORIGIN] [--subprotocol NAME]...",
+    example = "{command_name} /etc/adit.toml
+{command_name} adit.toml --url wss://example.org/mqtt --origin https://example.org",
+    note = "The listener is the one with the URL's port, or else the first. Nothing is
+opened, and no name is looked up.",
+    note = "
+Exit codes: 0 the file is good and the request would be let in, 1 it has
+mistakes or the request would be refused, 2 a command line that makes no sense."
+)]
+struct CheckArgs {
+    /// the configuration file
+    #[argh(positional, arg_name = "FILE")]
+    file: String,
+
+    /// what to try: ws://HOST[:PORT]/PATH or wss://...
+    #[argh(option)]
+    url: Option<String>,
+
+    /// the asking page's origin (default: none, as without browser)
+    #[argh(option)]
+    origin: Option<String>,
+
+    /// a subprotocol to offer; repeatable, the preferred first
+    #[argh(option)]
+    subprotocol: Vec<String>,
+}
+
+impl CheckArgs {
+    fn resolve(self) -> Result<Check, String> {
+        let question = match self.url {
+            Some(url) => Some(Question {
+                url: url.parse()?,
+                origin: self.origin,
+                subprotocols: self.subprotocol,
+            }),
+            None if self.origin.is_some() => return Err("--origin without --url".to_owned()),
+            None if !self.subprotocol.is_empty() => {
+                return Err("--subprotocol without --url".to_owned());
+            }
+            None => None,
+        };
+        Ok(Check {
+            file: self.file.into(),
+            question,
+        })
+    }
+}
+
+/// Serve a page to try the tunnel with, and a backend behind it.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "demo",
+    help_triggers("-h", "--help", "help"),
+    usage = "[--listen LISTEN]",
+    note = "Exit codes: 0 stopped as told, 1 failure, 2 a command line that makes no sense."
+)]
+struct Demo {
+    /// the address for the browser (default: 127.0.0.1:8080)
+    #[argh(option, default = "String::from(\"127.0.0.1:8080\")")]
+    listen: String,
+}
