@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::words::{GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
+use super::words::{GLOBAL, LISTEN, ListenDraft, PLACE, RULES, find};
 use crate::address::Listen;
 use crate::server::Settings;
 use crate::server::settings::ListenerSettings;
@@ -36,18 +36,9 @@ impl RouteDraft {
         }
     }
 
-    /// Sets what `word` means, and notes the line; the result is that of
-    /// [`Word::set`].
-    pub(super) fn set<S: AsRef<str>>(
-        &mut self,
-        word: &Word<Route>,
-        values: &[S],
-        line: usize,
-    ) -> Vec<(usize, String)> {
-        let errors = word.set(&mut self.route, values);
-        let good = errors.is_empty();
-        self.given.insert(word.name, Given { line, good });
-        errors
+    /// Notes that a key was given, and whether all of its values are good.
+    pub(super) fn note(&mut self, key: &'static str, line: usize, good: bool) {
+        self.given.insert(key, Given { line, good });
     }
 
     /// The line where a key was given.
@@ -125,7 +116,9 @@ pub fn command_line(listen: &str, options: &[(&str, &str)]) -> Result<Settings, 
     }
     for (name, values) in grouped(options) {
         let faults = if let Some(word) = find(PLACE, name).or_else(|| find(RULES, name)) {
-            draft.set(word, &values, 0)
+            let faults = word.set(&mut draft.route, &values);
+            draft.note(word.name, 0, faults.is_empty());
+            faults
         } else if let Some(word) = find(GLOBAL, name) {
             word.set(&mut settings, &values)
         } else if let Some(word) = find(LISTEN, name) {

@@ -38,6 +38,8 @@ pub fn load(path: &Path) -> Result<Settings, Mistakes> {
 /// # Errors
 /// If it has mistakes.
 pub fn parse(text: &str, file_name: &str) -> Result<Settings, Mistakes> {
+    // A byte order mark is no content, and would move the offsets.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
         text,
         file: file_name,
@@ -104,7 +106,8 @@ impl Reader<'_> {
                 self.each(word, value, |texts| word.set(&mut settings, texts));
             } else if let Some(word) = find(RULES, &key.name) {
                 let line = self.line(key.span);
-                self.each(word, value, |texts| defaults.set(word, texts, line));
+                let good = self.each(word, value, |texts| word.set(&mut defaults.route, texts));
+                defaults.note(word.name, line, good);
             } else if !["listen", "route"].contains(&&*key.name) {
                 let tables = ["listen", "route"].into_iter();
                 self.unknown(key, tables.chain(names(GLOBAL)).chain(names(RULES)));
@@ -186,7 +189,8 @@ impl Reader<'_> {
                     continue;
                 };
                 let at = self.line(key.span);
-                self.each(word, value, |texts| draft.set(word, texts, at));
+                let good = self.each(word, value, |texts| word.set(&mut draft.route, texts));
+                draft.note(word.name, at, good);
             }
             if all_listeners {
                 self.known_listeners(&draft, &listeners);
@@ -249,13 +253,14 @@ impl Reader<'_> {
     }
 
     /// Hands a key's values to `set` as text, and files what it finds, each at
-    /// the line of its value.
+    /// the line of its value. Says whether all are good.
     fn each<T>(
         &mut self,
         word: &Word<T>,
         value: &Value<'_>,
         set: impl FnOnce(&[String]) -> Vec<(usize, String)>,
-    ) {
+    ) -> bool {
+        let before = self.mistakes.len();
         let items = match value.as_ref() {
             ValueInner::Array(items) if word.is_list() => &items[..],
             _ => std::slice::from_ref(value),
@@ -284,6 +289,7 @@ impl Reader<'_> {
             let at = if whole { items[index].span } else { value.span };
             self.mistake(self.line(at), text);
         }
+        self.mistakes.len() == before
     }
 
     fn unknown(&mut self, key: &Key<'_>, allowed: impl Iterator<Item = &'static str>) {

@@ -262,6 +262,10 @@ fn a_bad_value_hears_what_is_allowed() {
             ],
         ),
         (
+            "{LISTEN}[[route]]\nbackend = [[\"h:1\"]]\n",
+            &["4: backend of type array; write a string or a list of strings"],
+        ),
+        (
             "{LISTEN}[[route]]\nbackend = [\n\"a:1\",\n\"b\",\n\"a:1\"]\n",
             &[
                 "6: backend \"b\": no port; write HOST:PORT, tcp:HOST:PORT, unix:/path or \
@@ -321,6 +325,22 @@ fn a_fault_of_the_toml_has_its_line() {
         ),
         ("{LISTEN}mode = 0660\n", &["3: invalid number"]),
     ]);
+}
+
+#[test]
+fn a_value_that_is_no_string_is_seen_as_it_was_typed() {
+    for typed in [
+        "0", "-1", "+1", "0x1f", "0o660", "0b1", "1.5", "-1.5", "1e5", "1.5E-3", "inf", "-inf",
+        "nan", "+nan", "true", "false",
+    ] {
+        let found = mistakes(&format!("\u{feff}{LISTEN}{ROUTE}path = {typed} # é\n"));
+        assert_eq!(
+            found,
+            [format!(
+                "5: path {typed:?}: write a path that begins with /"
+            )]
+        );
+    }
 }
 
 #[test]

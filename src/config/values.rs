@@ -69,14 +69,17 @@ fn number(text: &str) -> Option<(u64, &str)> {
     (!digits.is_empty()).then(|| (digits.parse().unwrap_or(u64::MAX), unit))
 }
 
+/// More than there can be file descriptors.
+const MAX_COUNT: u64 = u32::MAX as u64;
+
 /// A limit that may be off.
 pub(super) fn count(text: &str) -> Result<Option<usize>, String> {
     if text == "off" {
         return Ok(None);
     }
     match number(text) {
-        Some((n @ 1.., "")) if n < u64::from(u32::MAX) => Ok(usize::try_from(n).ok()),
-        _ => Err("write a number from 1 to 4294967294, or off".to_owned()),
+        Some((n @ 1..=MAX_COUNT, "")) => Ok(usize::try_from(n).ok()),
+        _ => Err(format!("write a number from 1 to {MAX_COUNT}, or off")),
     }
 }
 
@@ -107,7 +110,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 const MAX_MILLIS: u64 = 8760 * 3_600_000;
 
 /// A bare number is seconds. 0 is refused, because half of all programs take
-/// it for «at once» and half for «never».
+/// it for "at once" and half for "never".
 fn millis(text: &str) -> Result<Duration, &'static str> {
     const FORMS: &str = "write a time like 500ms, 10s, 5m or 1h";
     let (n, unit) = number(text).ok_or(FORMS)?;
@@ -248,12 +251,12 @@ mod tests {
             "",
             "1k",
             "1.0",
-            "4294967295",
+            "4294967296",
             "99999999999999999999",
         ] {
             assert_eq!(
                 count(text),
-                Err("write a number from 1 to 4294967294, or off".to_owned())
+                Err("write a number from 1 to 4294967295, or off".to_owned())
             );
         }
     }
