@@ -1,0 +1,116 @@
+# shellcheck shell=bash
+# What the parts of scripts/interop.sh need, installed once and then left alone.
+#
+# Sourced by it. Each function is safe to call again; a directory that was
+# completed carries a stamp, one that was not is made anew. Whatever cannot be
+# installed is an error: a peer that is missing proves nothing.
+: "${parts:?}" "${cache:?}" "${SUITE:?}" "${VIRTUALENV:?}" "${PYLSP_PACKAGE:?}"
+
+# Runs a command up to three times, with a pause before each next try.
+retry() {
+  local try
+  for try in 1 2 3; do
+    "$@" && return
+    if ((try < 3)); then
+      echo "interop: try $try failed: $*" >&2
+      sleep $((try * 10))
+    fi
+  done
+  echo "interop: gave up: $*" >&2
+  return 1
+}
+
+as_root() {
+  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+# need_programs PROGRAM=PACKAGE...: Debian packages for programs that are missing.
+need_programs() {
+  local pair missing=()
+  for pair in "$@"; do
+    PATH=$PATH:/usr/sbin command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+  done
+  ((${#missing[@]} == 0)) && return
+  retry as_root apt-get -qq update &&
+    retry as_root env DEBIAN_FRONTEND=noninteractive \
+      apt-get -qq install -y --no-install-recommends "${missing[@]}"
+}
+
+# need_directory STAMP DIRECTORY COMMAND...: runs the command, which fills the
+# directory, unless it did so for the same stamp before.
+need_directory() {
+  local stamp=$1 directory=$2
+  shift 2
+  [[ -f $directory/.complete && $(<"$directory/.complete") == "$stamp" ]] && return
+  retry fresh "$directory" "$@" && printf '%s\n' "$stamp" >"$directory/.complete"
+}
+
+fresh() {
+  local directory=$1
+  shift
+  rm -rf "$directory" && mkdir -p "$directory" && "$@"
+}
+
+install_python3() {
+  need_programs python3=python3 || return
+  # Debian has what venv needs in a package of its own.
+  python3 -c 'import ensurepip' 2>/dev/null || need_programs "no python3-venv=python3-venv"
+}
+
+install_node_peers() {
+  need_programs node=nodejs npm=npm || return
+  node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' || {
+    echo "interop: node $(node --version) is older than 20" >&2
+    return 1
+  }
+  need_directory "$(cat "$parts/package.json")" "$cache/npm" npm_install || return
+  # Node looks for packages from where a module lies.
+  cp "$parts"/*.mjs "$cache/npm/"
+}
+
+npm_install() {
+  cp "$parts/package.json" "$cache/npm/" &&
+    npm install --prefix "$cache/npm" --no-audit --no-fund --no-package-lock
+}
+
+# The suite is for Python 2.7, which only virtualenv up to 20.21 can serve.
+install_autobahn() {
+  need_programs cc=gcc || return
+  need_directory "$SUITE $VIRTUALENV" "$cache/autobahn" make_autobahn
+}
+
+make_autobahn() {
+  local python2
+  python2=$(find_python2) &&
+    python3 -m venv "$cache/autobahn/virtualenv" &&
+    "$cache/autobahn/virtualenv/bin/pip" install -q "$VIRTUALENV" &&
+    "$cache/autobahn/virtualenv/bin/python" -m virtualenv -q -p "$python2" "$cache/autobahn/suite" &&
+    "$cache/autobahn/suite/bin/pip" install -q "$SUITE"
+}
+
+find_python2() {
+  if command -v pyenv >/dev/null; then
+    pyenv install --skip-existing 2.7.18 >&2 && echo "$(pyenv prefix 2.7.18)/bin/python2.7"
+  elif ! command -v python2.7; then
+    echo "interop: the Autobahn suite needs Python 2.7, or pyenv to build it" >&2
+    return 1
+  fi
+}
+
+install_demo() { need_programs chromium=chromium; }
+
+install_mqtt() { need_programs mosquitto=mosquitto; }
+
+install_novnc() {
+  need_programs chromium=chromium Xtigervnc=tigervnc-standalone-server \
+    xsetroot=x11-xserver-utils xrandr=x11-xserver-utils xkbcomp=x11-xkb-utils
+}
+
+install_lsp() {
+  need_directory "$PYLSP_PACKAGE" "$cache/pylsp" make_pylsp
+}
+
+make_pylsp() {
+  python3 -m venv "$cache/pylsp/venv" &&
+    "$cache/pylsp/venv/bin/pip" install -q "$PYLSP_PACKAGE"
+}
