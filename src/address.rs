@@ -4,7 +4,7 @@
 //! name is looked up here.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -40,6 +40,15 @@ pub enum Backend {
     Unix(PathBuf),
     /// `unix:@name`, a name in Linux's abstract namespace.
     Abstract(String),
+}
+
+impl From<SocketAddr> for Backend {
+    fn from(address: SocketAddr) -> Self {
+        Backend::Tcp {
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
+    }
 }
 
 /// Why a text is no address.
@@ -207,7 +216,6 @@ fn parse_host(text: &str) -> Result<Option<String>, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
 

@@ -23,6 +23,8 @@
 //! the poll, `server` never names a frame, and no room imports `config` or
 //! `cli`. `tests/layering.rs` reads the `use` lines and holds all to it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod address;
 pub mod cli;
 pub mod config;

@@ -1,7 +1,5 @@
 //! Command lines: what they mean, and what they cannot.
 
-#![allow(clippy::unwrap_used)]
-
 use super::*;
 use crate::config::words::{GLOBAL, PLACE, RULES};
 use crate::server::Settings;

@@ -153,7 +153,6 @@ fn describe(url: &Url, choice: &Choice<'_, '_>, listener: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
     use crate::config::parse;

@@ -158,7 +158,6 @@ fn grouped<'a>(options: &[(&'a str, &'a str)]) -> Vec<(&'a str, Vec<&'a str>)> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
 

@@ -1,7 +1,5 @@
 //! Whole files: what they mean, and every mistake they can have.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use super::*;

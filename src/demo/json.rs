@@ -206,7 +206,6 @@ impl<'a> Scanner<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
 

@@ -25,6 +25,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::address::Listen;
+use crate::server::{ListenerSettings, Settings};
+use crate::tunnel::pages::Page;
+use crate::tunnel::policy::Route;
+use crate::wire::framing::Framing;
 use json::NotJson;
 
 /// The page, whole: HTML, CSS and script in one.
@@ -45,6 +50,43 @@ const MAX_COUNT: u32 = 100;
 /// How long the service waits for the other side to close after `bye`, and
 /// before it accepts again after a failure.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Starts the service, and returns what serves the page and a tunnel to it.
+///
+/// # Errors
+/// The service cannot be started.
+pub fn settings(listen: Listen) -> io::Result<Settings> {
+    let route = Route {
+        path: "/tunnel".to_owned(),
+        subprotocols: vec![SUBPROTOCOL.to_owned()],
+        backends: vec![start_backend()?.into()],
+        framing: Framing::JsonLines,
+        ..Route::default()
+    };
+    let page = Page {
+        path: "/",
+        content_type: "text/html; charset=utf-8",
+        body: PAGE,
+    };
+    Ok(Settings {
+        listeners: vec![ListenerSettings {
+            address: listen,
+            mode: None,
+        }],
+        routes: vec![route],
+        pages: vec![page],
+        ..Settings::default()
+    })
+}
+
+/// What to open in a browser for a demo that listens on this address.
+pub fn url(address: &str) -> String {
+    // Every address is none that a browser could go to.
+    let address = address
+        .replace("[::]", "localhost")
+        .replace("0.0.0.0", "localhost");
+    format!("http://{address}/")
+}
 
 /// Starts the service on a loopback port that is free, and returns its address.
 pub fn start_backend() -> io::Result<SocketAddr> {
@@ -226,7 +268,6 @@ fn answer(id: Option<&str>, name: &str, json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use std::time::Instant;
 

@@ -32,7 +32,7 @@ pub type Loaded = Result<(Settings, Resolved), String>;
 pub struct Control {
     signals: Signals,
     waker: Arc<Waker>,
-    loader: Option<Loader>,
+    loader: Loader,
     sender: Sender<Loaded>,
     receiver: Receiver<Loaded>,
 }
@@ -46,7 +46,7 @@ impl Control {
         registry: &Registry,
         signals_token: Token,
         waker_token: Token,
-        loader: Option<Loader>,
+        loader: Loader,
     ) -> io::Result<Self> {
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT])?;
         registry.register(&mut signals, signals_token, Interest::READABLE)?;
@@ -73,15 +73,12 @@ impl Control {
         self.signals.pending().map(wish).collect()
     }
 
-    /// Starts to load the settings again; says whether there is anything to
-    /// load them from.
+    /// Starts to load the settings again.
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn load(&self) -> io::Result<bool> {
-        let Some(load) = self.loader.clone() else {
-            return Ok(false);
-        };
+    pub fn load(&self) -> io::Result<()> {
+        let load = self.loader.clone();
         let (sender, waker) = (self.sender.clone(), self.waker.clone());
         let load = move || {
             let loaded = load().and_then(|settings| {
@@ -93,10 +90,8 @@ impl Control {
                 let _ = waker.wake();
             }
         };
-        std::thread::Builder::new()
-            .name("reload".into())
-            .spawn(load)?;
-        Ok(true)
+        let thread = std::thread::Builder::new().name("reload".into());
+        thread.spawn(load).map(drop)
     }
 
     /// Settings that were loaded since this was last asked.

@@ -65,7 +65,7 @@ impl Server {
     ///
     /// # Errors
     /// What cannot be opened or found, ready to be shown.
-    pub fn new(settings: Settings, loader: Option<Loader>) -> Result<Self, String> {
+    pub fn new(settings: Settings, loader: Loader) -> Result<Self, String> {
         let system = |e: io::Error| format!("cannot start: {e}");
         let poll = Poll::new().map_err(system)?;
         let control = Control::new(poll.registry(), SIGNALS, WAKER, loader).map_err(system)?;
@@ -333,10 +333,8 @@ impl Server {
     }
 
     fn reload(&mut self) {
-        match self.control.load() {
-            Ok(true) => {}
-            Ok(false) => info!("nothing to reload: the settings are on the command line"),
-            Err(e) => error!("cannot reload, keeping the old settings: {e}"),
+        if let Err(e) = self.control.load() {
+            error!("cannot reload, keeping the old settings: {e}");
         }
     }
 

@@ -90,6 +90,10 @@ impl fmt::Display for Label {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most tunnels are open, and each has a box of its own"
+)]
 enum Phase<T> {
     /// The request is being read.
     Opening(Link<T>, Opening),

@@ -233,7 +233,6 @@ fn served(group: &[(usize, &Route)]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
 

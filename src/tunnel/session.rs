@@ -51,7 +51,8 @@ pub struct Totals {
 }
 
 impl<T: Transport> Session<T> {
-    /// A tunnel between two endpoints. `patient`: see [`LAST_ANSWERS`].
+    /// A tunnel between two endpoints. `patient`: whether answers are
+    /// waited for after a fault of the client's.
     pub fn new(
         client: Endpoint<T>,
         backend: Endpoint<T>,

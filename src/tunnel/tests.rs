@@ -169,7 +169,7 @@ impl World {
             };
             self.tunnel.ready(side, seen);
         }
-        self.context(|tunnel, cx| tunnel.pump(cx))
+        self.context(Tunnel::pump)
     }
 
     /// Turns until an event is needed.
@@ -187,7 +187,7 @@ impl World {
     fn after(&mut self, time: Duration) -> Need {
         self.now += time;
         while self.tunnel.deadline().is_some_and(|at| at <= self.now) {
-            self.context(|tunnel, cx| tunnel.expire(cx));
+            self.context(Tunnel::expire);
             self.pump();
         }
         self.pump()
@@ -752,7 +752,7 @@ fn an_empty_message_keeps_a_tunnel_from_being_idle() {
 #[test]
 fn leaving_tells_the_client_and_still_hears_it() {
     let mut world = World::framed(Framing::Lines);
-    world.context(|tunnel, cx| tunnel.leave(cx));
+    world.context(Tunnel::leave);
     world.pump();
     assert_eq!(close_code(&world.take_client_received()), Some(1001));
     world.client_sends(&[frame(0x81, b"unsaved"), close(1001)].concat());

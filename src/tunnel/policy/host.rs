@@ -106,7 +106,6 @@ fn bracketed(host: &str) -> Option<Ipv6Addr> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
 

@@ -173,7 +173,6 @@ impl fmt::Display for OriginRule {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
 

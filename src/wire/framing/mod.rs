@@ -241,7 +241,6 @@ fn take_payload<'a>(input: &mut &'a mut [u8], left: &mut u64) -> &'a mut [u8] {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::harness::{Decoded, decode, encode_message};
     use super::*;
