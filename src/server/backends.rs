@@ -93,6 +93,11 @@ impl Backends {
         }
     }
 
+    /// The name of a backend.
+    pub fn name(&self, key: Key) -> &Backend {
+        &self.states[key].name
+    }
+
     /// A tunnel to this backend is over.
     pub fn release(&mut self, key: Key) {
         self.states[key].tunnels -= 1;

@@ -265,9 +265,10 @@ impl Server {
         match connected {
             Ok(true) => {
                 if let Some((backend, stream)) = dial.take(&mut self.backends) {
+                    let name = self.backends.name(backend).clone();
                     self.with_context(key, |slot, cx| {
                         slot.backend = Some(backend);
-                        slot.tunnel.connected(stream, cx);
+                        slot.tunnel.connected(stream, &name, cx);
                         // What was told of the connection while it was made.
                         slot.tunnel
                             .ready(Side::Backend, std::mem::take(&mut slot.early));

@@ -159,7 +159,9 @@ impl Table {
         for key in std::mem::take(&mut self.buried) {
             let mut slot = *self.slots.remove(key);
             self.timers.remove(key, &mut slot.filed);
-            self.queue.retain(|&queued| !slot.queued || queued != key);
+            if slot.queued {
+                self.queue.retain(|&queued| queued != key);
+            }
             over.push(slot);
         }
         over

@@ -26,7 +26,7 @@ pub use link::{Link, Readiness};
 pub use opening::Rules;
 pub use relay::Scratch;
 
-use crate::address::Listen;
+use crate::address::{Backend, Listen};
 use crate::net::{Peer, Transport};
 use crate::wire::http;
 use crate::wire::ws::{Connection, Role};
@@ -218,7 +218,7 @@ impl<T: Transport> Tunnel<T> {
     }
 
     /// The backend is there: the client gets its 101.
-    pub fn connected(&mut self, transport: T, cx: &mut Context<'_>) {
+    pub fn connected(&mut self, transport: T, name: &Backend, cx: &mut Context<'_>) {
         let Phase::Dialling(mut client, accepted) = self.take() else {
             return;
         };
@@ -230,7 +230,7 @@ impl<T: Transport> Tunnel<T> {
             description,
             ..
         } = accepted;
-        info!("{} opened: {description}", self.label);
+        info!("{} opened: {description} -> {name}", self.label);
         client
             .queue()
             .push(&http::switching_protocols(&accept, subprotocol.as_deref()));

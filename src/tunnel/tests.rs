@@ -154,7 +154,8 @@ impl World {
 
     fn backend_is_there(&mut self) {
         let backend = self.backend.clone();
-        self.context(|tunnel, cx| tunnel.connected(backend, cx));
+        let name = Backend::Abstract("fake".into());
+        self.context(|tunnel, cx| tunnel.connected(backend, &name, cx));
         self.pump();
     }
 
