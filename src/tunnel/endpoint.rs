@@ -1,11 +1,11 @@
 //! One side of a tunnel: a link and the codec that its bytes are in.
 
 use super::link::{Link, Read};
-use super::relay::Stop;
 use crate::net::Transport;
 use crate::wire::framing::Framer;
 use crate::wire::ws::{Close, Connection, Event};
 use crate::wire::{Chunk, Fault, Gather};
+use std::io;
 
 /// How messages lie in a side's bytes. Both kinds have the same verbs, and
 /// that is why one function relays in both directions.
@@ -159,16 +159,15 @@ impl<T: Transport> Endpoint<T> {
     /// # Errors
     /// That the connection broke while bytes for it were left.
     #[inline]
-    pub fn flush(&mut self) -> Result<(), Stop> {
-        self.link.flush().map_err(Stop::DestinationBroken)?;
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.link.flush()?;
         if let Codec::WebSocket(connection) = &mut self.codec {
             connection.answer(self.link.queue());
         }
         if self.link.is_flushed() {
-            Ok(())
-        } else {
-            self.link.flush().map_err(Stop::DestinationBroken)
+            return Ok(());
         }
+        self.link.flush()
     }
 
     /// Bytes of memory that this side holds beside itself.

@@ -96,7 +96,7 @@ fn try_relay<T: Transport>(
     scratch: &mut Scratch,
 ) -> Result<Flow, Stop> {
     for _ in 0..TURN {
-        dst.flush()?;
+        dst.flush().map_err(Stop::DestinationBroken)?;
         if !dst.link.is_flushed() {
             return Ok(Flow::Waiting);
         }

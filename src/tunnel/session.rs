@@ -268,11 +268,11 @@ impl<T: Transport> Session<T> {
 
     fn flush(&mut self, now: Instant) {
         let waiting = !self.client.link.is_flushed() || !self.backend.link.is_flushed();
-        if let Err(stop) = self.backend.flush() {
-            self.up_ended(stop, now);
+        if let Err(e) = self.backend.flush() {
+            self.up_ended(Stop::DestinationBroken(e), now);
         }
-        if let Err(stop) = self.client.flush() {
-            self.down_ended(stop, now);
+        if let Err(e) = self.client.flush() {
+            self.down_ended(Stop::DestinationBroken(e), now);
         }
         let flushed = self.client.link.is_flushed() && self.backend.link.is_flushed();
         if waiting && flushed && self.ending.is_some() {
