@@ -9,4 +9,4 @@ pub mod transport;
 pub use listener::{Listener, Peer};
 pub use resolve::{Address, resolve};
 pub use stream::Stream;
-pub use transport::Transport;
+pub use transport::{Lent, Received, Taken, Transport};

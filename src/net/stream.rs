@@ -1,7 +1,7 @@
 //! A connected TCP or Unix stream socket.
 
 use super::resolve::Address;
-use super::transport::Transport;
+use super::transport::{Lent, Received, Taken, Transport};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -70,18 +70,38 @@ impl Stream {
     }
 }
 
+/// A short read or write of a stream socket proves that nothing more is there
+/// or fits. Linux promises so (epoll(7)); elsewhere `WouldBlock` is waited for.
+const SHORT_IS_ALL: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 impl Transport for Stream {
     #[inline]
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        each!(self, socket => socket.read(into))
+    fn read(&mut self, into: &mut [u8], _: &mut Lent) -> io::Result<Received> {
+        let bytes = each!(self, socket => socket.read(into))?;
+        let drained = SHORT_IS_ALL && bytes < into.len();
+        Ok(Received { bytes, drained })
     }
 
     #[inline]
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices {
-            [slice] => each!(self, socket => socket.write(slice)),
-            _ => each!(self, socket => socket.write_vectored(slices)),
-        }
+    fn write(&mut self, slices: &[IoSlice<'_>], _: &mut Lent) -> io::Result<Taken> {
+        let (bytes, offered) = match slices {
+            [slice] => (each!(self, socket => socket.write(slice))?, slice.len()),
+            _ => (
+                each!(self, socket => socket.write_vectored(slices))?,
+                slices.iter().map(|slice| slice.len()).sum(),
+            ),
+        };
+        let full = SHORT_IS_ALL && bytes < offered;
+        Ok(Taken { bytes, full })
+    }
+
+    #[inline]
+    fn is_flushed(&self) -> bool {
+        true
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -1,23 +1,64 @@
-//! What a tunnel needs of a connection, and no more: so that it can be a TCP
-//! or Unix socket, or a pair of buffers in a test.
+//! What a tunnel needs of a connection, and no more: so that it can be a
+//! socket, with or without TLS, or a pair of buffers in a test.
 
 use std::io::{self, IoSlice};
 
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// As many bytes; 0 at the end.
+    pub bytes: usize,
+    /// Whether it is certain that nothing more is there: an event will tell
+    /// when more has come.
+    pub drained: bool,
+}
+
+/// What a write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// As many bytes were taken.
+    pub bytes: usize,
+    /// Whether it is certain that nothing more fits: an event will tell when
+    /// there is room.
+    pub full: bool,
+}
+
+/// Buffers that a transport may use during a call, the same for the whole loop.
+#[derive(Debug, Default)]
+pub struct Lent {
+    /// What came from the socket and is not deciphered yet.
+    pub received: Vec<u8>,
+    /// What is gathered to be enciphered together.
+    pub plain: Vec<u8>,
+    /// What was enciphered and is not sent yet.
+    pub sealed: Vec<u8>,
+}
+
 /// A stream of bytes in both directions that never blocks.
 pub trait Transport {
-    /// Reads what has come, at most as much as `into` holds; 0 at the end.
+    /// Reads what has come, at most as much as `into` holds.
     ///
     /// # Errors
     /// `WouldBlock` if nothing has come, else what broke the connection.
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+    fn read(&mut self, into: &mut [u8], lent: &mut Lent) -> io::Result<Received>;
 
-    /// Writes as much of the slices as fits, and says how much that was.
+    /// Writes as much of the slices as fits.
     ///
     /// # Errors
     /// `WouldBlock` if nothing fits, else what broke the connection.
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn write(&mut self, slices: &[IoSlice<'_>], lent: &mut Lent) -> io::Result<Taken>;
 
-    /// Ends the writing side, after all that was written.
+    /// Whether nothing that was taken waits in the transport itself.
+    fn is_flushed(&self) -> bool;
+
+    /// Sends what waits in the transport itself, as much as fits.
+    ///
+    /// # Errors
+    /// What broke the connection.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// Ends the writing side, after all that was written. While something
+    /// still waits then, it is to be called again when there is room.
     ///
     /// # Errors
     /// What broke the connection.

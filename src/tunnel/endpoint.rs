@@ -1,7 +1,7 @@
 //! One side of a tunnel: a link and the codec that its bytes are in.
 
 use super::link::{Link, Read};
-use crate::net::Transport;
+use crate::net::{Lent, Transport};
 use crate::wire::framing::Framer;
 use crate::wire::ws::{Close, Connection, Event};
 use crate::wire::{Chunk, Fault, Gather};
@@ -103,12 +103,12 @@ impl<T: Transport> Endpoint<T> {
     /// Reads once into `buffer`, behind what was held from the last read; says
     /// how many bytes there are together.
     #[inline]
-    pub fn read(&mut self, buffer: &mut [u8]) -> Read {
+    pub fn read(&mut self, buffer: &mut [u8], lent: &mut Lent) -> Read {
         let held = self.held.len();
         if held > 0 && self.link.is_readable() {
             buffer[..held].copy_from_slice(&self.held);
         }
-        match self.link.read(&mut buffer[held..]) {
+        match self.link.read(&mut buffer[held..], lent) {
             Read::Bytes(n) => Read::Bytes(held + n),
             other => other,
         }
@@ -159,15 +159,15 @@ impl<T: Transport> Endpoint<T> {
     /// # Errors
     /// That the connection broke while bytes for it were left.
     #[inline]
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.link.flush()?;
+    pub fn flush(&mut self, lent: &mut Lent) -> io::Result<()> {
+        self.link.flush(lent)?;
         if let Codec::WebSocket(connection) = &mut self.codec {
             connection.answer(self.link.queue());
         }
         if self.link.is_flushed() {
             return Ok(());
         }
-        self.link.flush()
+        self.link.flush(lent)
     }
 
     /// Bytes of memory that this side holds beside itself.

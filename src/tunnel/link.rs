@@ -5,13 +5,9 @@
 //! operation proves it over. So `readable` and `writable` are sticky, set by
 //! events and cleared by the socket itself.
 
-use crate::net::Transport;
+use crate::net::{Lent, Received, Taken, Transport};
 use crate::wire::{Gather, WriteQueue};
 use std::io::{self, ErrorKind, IoSlice};
-
-/// A short read or write of a stream socket proves that nothing more is there
-/// or fits. Linux promises so (epoll(7)); elsewhere `WouldBlock` is waited for.
-const SHORT_MEANS_DRAINED: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// What an event said of a connection.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,11 +88,6 @@ impl<T: Transport> Link<T> {
         self.known.readable && !self.ended
     }
 
-    /// Whether the end was read, or the connection broke.
-    pub fn has_ended(&self) -> bool {
-        self.ended
-    }
-
     /// Whether nothing more will be read or written.
     pub fn is_over(&self) -> bool {
         self.ended && self.writing == Writing::Finished
@@ -104,7 +95,7 @@ impl<T: Transport> Link<T> {
 
     /// Whether nothing waits to be written.
     pub fn is_flushed(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.transport.is_flushed()
     }
 
     /// The bytes that wait, for control frames to be appended.
@@ -119,24 +110,24 @@ impl<T: Transport> Link<T> {
 
     /// Reads once.
     #[inline]
-    pub fn read(&mut self, into: &mut [u8]) -> Read {
+    pub fn read(&mut self, into: &mut [u8], lent: &mut Lent) -> Read {
         if !self.is_readable() {
             return Read::Blocked;
         }
         loop {
-            return match self.transport.read(into) {
-                Ok(0) => {
+            return match self.transport.read(into, lent) {
+                Ok(Received { bytes: 0, .. }) => {
                     self.ended = true;
                     Read::End
                 }
-                Ok(n) => {
+                Ok(Received { bytes, drained }) => {
                     self.alive = true;
-                    // A short read ends at the end if that was announced: no
-                    // further event will tell of it.
-                    if SHORT_MEANS_DRAINED && n < into.len() && !self.known.read_closed {
+                    // What is drained still ends at the end if that was
+                    // announced: no further event will tell of it.
+                    if drained && !self.known.read_closed {
                         self.known.readable = false;
                     }
-                    Read::Bytes(n)
+                    Read::Bytes(bytes)
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
@@ -151,12 +142,12 @@ impl<T: Transport> Link<T> {
         }
     }
 
-    /// Reads and drops what has come, at most `scratch.len()` bytes a call;
-    /// says whether there may be more.
-    pub fn discard(&mut self, scratch: &mut [u8]) -> bool {
+    /// Reads and drops what has come, at most `into.len()` bytes a call; says
+    /// whether there may be more.
+    pub fn discard(&mut self, into: &mut [u8], lent: &mut Lent) -> bool {
         // Not a sign of life: what is dropped must keep nothing going.
         let alive = self.alive;
-        let read = self.read(scratch);
+        let read = self.read(into, lent);
         self.alive = alive;
         matches!(read, Read::Bytes(_)) && self.is_readable()
     }
@@ -167,17 +158,17 @@ impl<T: Transport> Link<T> {
     /// # Errors
     /// What broke the connection, once.
     #[inline]
-    pub fn send(&mut self, out: &Gather<'_>) -> io::Result<()> {
+    pub fn send(&mut self, out: &Gather<'_>, lent: &mut Lent) -> io::Result<()> {
         if out.is_empty() || self.writing != Writing::Open {
             return Ok(());
         }
         let mut written = 0;
-        if self.queue.is_empty() && self.known.writable {
+        if self.is_flushed() && self.known.writable {
             written = match out.as_single() {
-                Some(bytes) => self.write(&[IoSlice::new(bytes)])?,
+                Some(bytes) => self.write(&[IoSlice::new(bytes)], lent)?,
                 None => {
                     let (slices, count) = out.io_slices();
-                    self.write(&slices[..count])?
+                    self.write(&slices[..count], lent)?
                 }
             };
         }
@@ -197,20 +188,37 @@ impl<T: Transport> Link<T> {
     /// # Errors
     /// What broke the connection, once.
     #[inline]
-    pub fn flush(&mut self) -> io::Result<()> {
-        while !self.queue.is_empty() && self.known.writable {
+    pub fn flush(&mut self, lent: &mut Lent) -> io::Result<()> {
+        if !self.transport.is_flushed() && self.known.writable {
+            let flushed = self.transport.flush();
+            self.settle(flushed)?;
+        }
+        while !self.queue.is_empty() && self.transport.is_flushed() && self.known.writable {
             let refused = self.refused;
             let queue = std::mem::take(&mut self.queue);
-            let written = self.write(&[IoSlice::new(queue.bytes())])?;
+            let written = self.write(&[IoSlice::new(queue.bytes())], lent)?;
             self.queue = queue;
             self.queue.advance(written);
             self.alive |= refused && written > 0;
         }
-        if self.writing == Writing::Finishing && self.queue.is_empty() {
-            self.writing = Writing::Finished;
-            self.transport.finish()?;
+        if self.writing == Writing::Finishing && self.is_flushed() && self.known.writable {
+            let finished = self.transport.finish();
+            self.settle(finished)?;
+            if self.transport.is_flushed() {
+                self.writing = Writing::Finished;
+            }
         }
         Ok(())
+    }
+
+    /// Takes note of what became of the transport's own bytes.
+    fn settle(&mut self, sent: io::Result<()>) -> io::Result<()> {
+        if sent.is_err() {
+            self.abandon();
+        } else if !self.transport.is_flushed() {
+            self.known.writable = false;
+        }
+        sent
     }
 
     /// Nothing more will be sent: the end goes out behind what waits.
@@ -228,16 +236,13 @@ impl<T: Transport> Link<T> {
 
     /// One write; 0 if the transport takes nothing now.
     #[inline]
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+    fn write(&mut self, slices: &[IoSlice<'_>], lent: &mut Lent) -> io::Result<usize> {
         loop {
-            return match self.transport.write(slices) {
-                Ok(n) => {
-                    self.refused = n < offered;
-                    if n == 0 || (SHORT_MEANS_DRAINED && n < offered) {
-                        self.known.writable = false;
-                    }
-                    Ok(n)
+            return match self.transport.write(slices, lent) {
+                Ok(Taken { bytes, full }) => {
+                    self.refused = full;
+                    self.known.writable &= !full;
+                    Ok(bytes)
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {

@@ -155,12 +155,10 @@ impl<T: Transport> Tunnel<T> {
     /// Does what can be done now.
     pub fn pump(&mut self, cx: &mut Context<'_>) -> Need {
         match &mut self.phase {
-            Phase::Opening(link, opening) => {
-                match opening.read(link, cx.scratch.bytes(), cx.rules) {
-                    Outcome::Incomplete => Need::Event,
-                    outcome => self.opened(outcome, cx),
-                }
-            }
+            Phase::Opening(link, opening) => match opening.read(link, cx.scratch, cx.rules) {
+                Outcome::Incomplete => Need::Event,
+                outcome => self.opened(outcome, cx),
+            },
             Phase::Dialling(..) => Need::Event,
             Phase::Open(session) => {
                 let again = session.pump(cx.scratch, cx.now);
@@ -174,8 +172,9 @@ impl<T: Transport> Tunnel<T> {
                 }
             }
             Phase::Answered(link) => {
-                let more = link.discard(cx.scratch.bytes());
-                if link.flush().is_err() || link.is_over() {
+                let Scratch { read, made } = &mut *cx.scratch;
+                let more = link.discard(read, &mut made.lent);
+                if link.flush(&mut made.lent).is_err() || link.is_over() {
                     self.phase = Phase::Over;
                     Need::Nothing
                 } else if more {

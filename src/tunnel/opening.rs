@@ -7,6 +7,7 @@
 use super::link::{Link, Read};
 use super::pages::Page;
 use super::policy::{self, Route, Timeouts};
+use super::relay::Scratch;
 use crate::address::Listen;
 use crate::net::Transport;
 use crate::wire::Refusal;
@@ -119,15 +120,14 @@ impl Opening {
     pub fn read<T: Transport>(
         &mut self,
         link: &mut Link<T>,
-        scratch: &mut [u8],
+        scratch: &mut Scratch,
         rules: Rules<'_>,
     ) -> Outcome {
         loop {
-            let room = MAX_HEAD - self.head.len().min(MAX_HEAD - 1);
-            match link.read(&mut scratch[..room]) {
+            match link.read(&mut scratch.read, &mut scratch.made.lent) {
                 Read::Blocked => return Outcome::Incomplete,
                 Read::End | Read::Broken(_) => return Outcome::Gone,
-                Read::Bytes(n) => match self.add(&scratch[..n], rules) {
+                Read::Bytes(n) => match self.add(&scratch.read[..n], rules) {
                     Outcome::Incomplete => continue,
                     outcome => return outcome,
                 },

@@ -7,7 +7,7 @@
 
 use super::endpoint::Endpoint;
 use super::link::Read;
-use crate::net::Transport;
+use crate::net::{Lent, Transport};
 use crate::wire::ws::{Close, Event};
 use crate::wire::{End, Fault, Gather};
 use std::io;
@@ -22,31 +22,30 @@ const TURN: usize = 4;
 /// A staging buffer that one rare message made larger than this is given back.
 const STAGING: usize = 256 * 1024;
 
-/// The buffers of the whole loop: what is read, and what is made of it.
+/// The buffers of the whole loop.
 #[derive(Debug)]
 pub struct Scratch {
-    read: Box<[u8]>,
+    /// What is read.
+    pub read: Box<[u8]>,
+    /// What it becomes.
+    pub made: Made,
+}
+
+/// The buffers for what a read becomes.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// See [`Gather`].
     staging: Vec<u8>,
+    /// What transports need.
+    pub lent: Lent,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
         Scratch {
             read: vec![0; READ].into_boxed_slice(),
-            staging: Vec::new(),
+            made: Made::default(),
         }
-    }
-}
-
-impl Scratch {
-    /// The read buffer, for bytes that are not relayed.
-    pub fn bytes(&mut self) -> &mut [u8] {
-        &mut self.read
-    }
-
-    /// The staging buffer, for bytes that were read before.
-    pub fn staging(&mut self) -> &mut Vec<u8> {
-        &mut self.staging
     }
 }
 
@@ -96,21 +95,22 @@ fn try_relay<T: Transport>(
     scratch: &mut Scratch,
 ) -> Result<Flow, Stop> {
     for _ in 0..TURN {
-        dst.flush().map_err(Stop::DestinationBroken)?;
+        dst.flush(&mut scratch.made.lent)
+            .map_err(Stop::DestinationBroken)?;
         if !dst.link.is_flushed() {
             return Ok(Flow::Waiting);
         }
-        match src.read(&mut scratch.read) {
+        match src.read(&mut scratch.read, &mut scratch.made.lent) {
             Read::Blocked => return Ok(Flow::Waiting),
             Read::Broken(e) => return Err(Stop::SourceBroken(e)),
-            Read::Bytes(n) => carry(src, dst, &mut scratch.read[..n], &mut scratch.staging)?,
+            Read::Bytes(n) => carry(src, dst, &mut scratch.read[..n], &mut scratch.made)?,
             Read::End => {
-                carry_end(src, dst, &mut scratch.staging)?;
+                carry_end(src, dst, &mut scratch.made)?;
                 return Err(Stop::Eof);
             }
         }
-        if scratch.staging.capacity() > STAGING {
-            scratch.staging = Vec::new();
+        if scratch.made.staging.capacity() > STAGING {
+            scratch.made.staging = Vec::new();
         }
         if !src.link.is_readable() {
             return Ok(Flow::Waiting);
@@ -127,9 +127,9 @@ pub fn carry<T: Transport>(
     src: &mut Endpoint<T>,
     dst: &mut Endpoint<T>,
     mut input: &mut [u8],
-    staging: &mut Vec<u8>,
+    made: &mut Made,
 ) -> Result<(), Stop> {
-    let mut out = Gather::new(staging);
+    let mut out = Gather::new(&mut made.staging);
     let stopped = loop {
         match src.codec.decode(&mut input) {
             Ok(Some(event)) => {
@@ -142,7 +142,9 @@ pub fn carry<T: Transport>(
         }
     };
     src.hold(input);
-    dst.link.send(&out).map_err(Stop::DestinationBroken)?;
+    dst.link
+        .send(&out, &mut made.lent)
+        .map_err(Stop::DestinationBroken)?;
     stopped
 }
 
@@ -150,11 +152,11 @@ pub fn carry<T: Transport>(
 fn carry_end<T: Transport>(
     src: &mut Endpoint<T>,
     dst: &mut Endpoint<T>,
-    staging: &mut Vec<u8>,
+    made: &mut Made,
 ) -> Result<(), Stop> {
     let mut held = src.take_held();
     let mut input = held.as_mut_slice();
-    let mut out = Gather::new(staging);
+    let mut out = Gather::new(&mut made.staging);
     let mut stopped = Ok(());
     while stopped.is_ok() {
         stopped = match src.codec.decode_end(&mut input) {
@@ -164,7 +166,9 @@ fn carry_end<T: Transport>(
         };
     }
     let stopped = stopped.and_then(|()| dst.codec.encode_end(&mut out).map_err(Stop::Fault));
-    dst.link.send(&out).map_err(Stop::DestinationBroken)?;
+    dst.link
+        .send(&out, &mut made.lent)
+        .map_err(Stop::DestinationBroken)?;
     stopped
 }
 

@@ -11,7 +11,7 @@ use super::ending::Ending;
 use super::endpoint::{Endpoint, Traffic};
 use super::policy::Timeouts;
 use super::relay::{Flow, Scratch, Stop, carry, relay};
-use crate::net::Transport;
+use crate::net::{Lent, Transport};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -102,7 +102,7 @@ impl<T: Transport> Session<T> {
             &mut self.client,
             &mut self.backend,
             early,
-            scratch.staging(),
+            &mut scratch.made,
         ) {
             self.up_ended(stop, now);
         }
@@ -117,7 +117,7 @@ impl<T: Transport> Session<T> {
             self.clock.moved(now);
         }
         self.part(now);
-        self.flush(now);
+        self.flush(&mut scratch.made.lent, now);
         if self.client.link.take_alive() {
             self.clock.heard(now);
         }
@@ -266,12 +266,12 @@ impl<T: Transport> Session<T> {
         }
     }
 
-    fn flush(&mut self, now: Instant) {
+    fn flush(&mut self, lent: &mut Lent, now: Instant) {
         let waiting = !self.client.link.is_flushed() || !self.backend.link.is_flushed();
-        if let Err(e) = self.backend.flush() {
+        if let Err(e) = self.backend.flush(lent) {
             self.up_ended(Stop::DestinationBroken(e), now);
         }
-        if let Err(e) = self.client.flush() {
+        if let Err(e) = self.client.flush(lent) {
             self.down_ended(Stop::DestinationBroken(e), now);
         }
         let flushed = self.client.link.is_flushed() && self.backend.link.is_flushed();
@@ -289,5 +289,5 @@ impl<T: Transport> Session<T> {
 /// Drops what comes from a side that has nothing more to say, so that its end
 /// is seen and no unread byte turns the close into a reset.
 fn discard<T: Transport>(side: &mut Endpoint<T>, scratch: &mut Scratch) -> bool {
-    (0..DISCARDS).all(|_| side.link.discard(scratch.bytes()))
+    (0..DISCARDS).all(|_| side.link.discard(&mut scratch.read, &mut scratch.made.lent))
 }

@@ -2,6 +2,7 @@
 //! a clock that is moved by hand.
 
 use super::*;
+use crate::net::{Lent, Received, Taken};
 use crate::tunnel::policy::Route;
 use crate::wire::framing::Framing;
 use crate::wire::ws::header::Header;
@@ -34,7 +35,7 @@ struct Far {
 struct Fake(Rc<RefCell<Far>>);
 
 impl Transport for Fake {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, into: &mut [u8], _: &mut Lent) -> io::Result<Received> {
         let mut far = self.0.borrow_mut();
         far.reads += 1;
         let n = into.len().min(far.sends.len());
@@ -42,14 +43,20 @@ impl Transport for Fake {
             *byte = sent;
         }
         match far.ends {
-            _ if n > 0 => Ok(n),
+            _ if n > 0 => Ok(Received {
+                bytes: n,
+                drained: n < into.len(),
+            }),
             None => Err(ErrorKind::WouldBlock.into()),
-            Some(ErrorKind::UnexpectedEof) => Ok(0),
+            Some(ErrorKind::UnexpectedEof) => Ok(Received {
+                bytes: 0,
+                drained: true,
+            }),
             Some(kind) => Err(kind.into()),
         }
     }
 
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write(&mut self, slices: &[IoSlice<'_>], _: &mut Lent) -> io::Result<Taken> {
         let mut far = self.0.borrow_mut();
         assert!(!far.finished, "a write after the end");
         far.writes += 1;
@@ -66,7 +73,18 @@ impl Transport for Fake {
         }
         far.room -= n;
         far.received.extend_from_slice(&offered[..n]);
-        Ok(n)
+        Ok(Taken {
+            bytes: n,
+            full: n < offered.len(),
+        })
+    }
+
+    fn is_flushed(&self) -> bool {
+        true
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 
     fn finish(&mut self) -> io::Result<()> {
