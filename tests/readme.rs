@@ -1,0 +1,210 @@
+//! README.md tells the truth: what it shows of the program is what the program
+//! prints, what it tells to type can be typed, and what its tables name is what
+//! the code has.
+
+#![allow(clippy::unwrap_used)]
+
+use adit::config::words::{GLOBAL, LISTEN, PLACE, RULES};
+use adit::tunnel::Refusal;
+use adit::tunnel::ending::Ending;
+use adit::wire::Fault;
+use adit::wire::framing::Framing;
+use adit::wire::ws::Close;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+const README: &str = include_str!("../README.md");
+const MANIFEST: &str = include_str!("../Cargo.toml");
+
+/// The code blocks in this language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let open = format!("\n```{language}\n");
+    README
+        .split(&open)
+        .skip(1)
+        .map(|rest| rest.split("\n```").next().unwrap())
+        .collect()
+}
+
+/// What is typed in the shell examples, without the program's name.
+fn typed() -> Vec<Vec<&'static str>> {
+    let arguments = |line: &'static str| {
+        let line = line.split(" #").next().unwrap();
+        let line = line
+            .strip_prefix("cargo run --release -- ")
+            .or(line.strip_prefix("adit "))?;
+        Some(line.split_whitespace().collect())
+    };
+    blocks("sh")
+        .into_iter()
+        .flat_map(str::lines)
+        .filter_map(arguments)
+        .collect()
+}
+
+/// What is shown of the program: what was typed, and what it printed.
+fn shown() -> Vec<(&'static str, String)> {
+    blocks("console")
+        .into_iter()
+        .flat_map(|block| block.strip_prefix("$ adit ").unwrap().split("\n$ adit "))
+        .map(|session| session.split_once('\n').unwrap())
+        .map(|(typed, printed)| (typed, format!("{printed}\n")))
+        .collect()
+}
+
+/// A folder with the example as `adit.toml`.
+fn folder_with_example() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("readme");
+    fs::create_dir_all(&folder).unwrap();
+    let [example] = blocks("toml")[..] else {
+        panic!("one example of a file is expected");
+    };
+    fs::write(folder.join("adit.toml"), format!("{example}\n")).unwrap();
+    folder
+}
+
+fn has_row(cells: &[&str]) -> bool {
+    let start = format!("| {} |", cells.join(" | "));
+    README.lines().any(|line| line.starts_with(&start))
+}
+
+/// Text as code in Markdown.
+fn code(text: &str) -> String {
+    let fence = if text.contains('`') { "``" } else { "`" };
+    format!("{fence}{text}{fence}")
+}
+
+#[test]
+fn what_is_shown_of_the_program_is_what_it_prints() {
+    let folder = folder_with_example();
+    let shown = shown();
+    for expected in [
+        "--help",
+        "serve --help",
+        "check --help",
+        "demo --help",
+        "check adit.toml",
+    ] {
+        let is_shown = shown.iter().any(|(typed, _)| *typed == expected);
+        assert!(is_shown, "`adit {expected}` is not shown");
+    }
+    for (typed, printed) in shown {
+        let output = Command::new(env!("CARGO_BIN_EXE_adit"))
+            .args(typed.split_whitespace())
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let prints = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(
+            printed == prints,
+            "`adit {typed}` prints\n{prints}\nbut README.md shows\n{printed}"
+        );
+    }
+}
+
+#[test]
+fn every_command_can_be_typed() {
+    let typed = typed();
+    assert!(typed.iter().any(|words| words[0] == "serve"));
+    assert!(typed.iter().any(|words| words[0] == "demo"));
+    for words in typed {
+        if let Err(exit) = adit::cli::parse(words.iter().map(Into::into)) {
+            panic!("adit {}: {}", words.join(" "), exit.text);
+        }
+    }
+}
+
+#[test]
+fn every_key_and_framing_has_a_row() {
+    let routes = PLACE.iter().chain(RULES).map(|word| word.name);
+    let globals = GLOBAL.iter().map(|word| word.name);
+    let listeners = LISTEN.iter().map(|word| word.name);
+    let framings = Framing::ALL.iter().map(|framing| framing.name());
+    for name in routes.chain(globals).chain(listeners).chain(framings) {
+        assert!(has_row(&[&code(name)]), "{name} has no row");
+    }
+}
+
+#[test]
+fn every_refusal_has_a_row_with_its_status() {
+    for refusal in [
+        Refusal::BadRequest("the request is not HTTP/1.1"),
+        Refusal::Subprotocol(vec!["mqtt".to_owned(), "v12.stomp".to_owned()]),
+        Refusal::Origin(Some(String::new())),
+        Refusal::Origin(None),
+        Refusal::NotFound,
+        Refusal::Method,
+        Refusal::HeadTimeout,
+        Refusal::NotUpgrade,
+        Refusal::Version,
+        Refusal::HeadTooLarge,
+        Refusal::BackendUnreachable,
+        Refusal::BackendsDown,
+        Refusal::BackendsFull,
+        Refusal::Draining,
+        Refusal::BackendTimeout,
+    ] {
+        let row = [refusal.status().to_string(), code(&refusal.to_string())];
+        assert!(has_row(&[&row[0], &row[1]]), "{row:?} is no row");
+    }
+}
+
+#[test]
+fn every_ending_has_a_row_with_its_codes() {
+    let faults = [
+        Fault::BackendTruncated,
+        Fault::BackendText,
+        Fault::BackendMalformed("a head line without a colon"),
+        Fault::BackendTooBig {
+            len: 16_777_216,
+            max: 1_048_576,
+        },
+        Fault::Protocol("unmasked frame from a client"),
+        Fault::Text,
+        Fault::TooBig {
+            len: 256,
+            max: 255,
+            limit: "length-u8",
+        },
+    ];
+    let others = [
+        Ending::ClientGone,
+        Ending::BackendEnded,
+        Ending::BackendReset,
+        Ending::Idle,
+        Ending::Silent,
+        Ending::GoingAway,
+    ];
+    for ending in faults.map(Ending::fault).into_iter().chain(others) {
+        let sent = ending.close().0.unwrap().to_string();
+        let row = [
+            code(&ending.to_string()),
+            sent,
+            ending.logged_code().to_string(),
+        ];
+        assert!(
+            has_row(&row.each_ref().map(String::as_str)),
+            "{row:?} is no row"
+        );
+    }
+    let closed = Ending::ClientClosed(Close(None));
+    assert!(has_row(&[&code(&closed.to_string())]));
+}
+
+#[test]
+fn every_dependency_is_named() {
+    let section = MANIFEST.split("\n[dependencies]\n").nth(1).unwrap();
+    let section = section.split("\n[").next().unwrap();
+    let names = section.lines().filter_map(|line| line.split_once(" = "));
+    let mut count = 0;
+    for (name, _) in names {
+        let named = |line: &str| line.starts_with("| `") && line.contains(&code(name));
+        assert!(README.lines().any(named), "{name} is not named");
+        count += 1;
+    }
+    assert!(
+        README.contains(&format!("\n{count} crates,")),
+        "{count} crates are not said"
+    );
+}
