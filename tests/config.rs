@@ -91,6 +91,27 @@ fn a_file_has_many_listeners_and_routes() {
     }
 }
 
+#[test]
+fn a_route_can_be_of_one_listener() {
+    let temp = TempDir::new();
+    let (inside, outside) = (Backend::named("in"), Backend::named("out"));
+    let (private, public) = (temp.unix("private"), temp.unix("public"));
+    let file = temp.write(
+        "adit.toml",
+        &format!(
+            "[[listen]]\naddress = \"{private}\"\n\
+             [[listen]]\naddress = \"{public}\"\n\
+             [[route]]\nlistener = \"{private}\"\nbackend = \"{}\"\n\
+             [[route]]\nlistener = \"{public}\"\nbackend = \"{}\"\n",
+            inside.address, outside.address,
+        ),
+    );
+    let adit = Adit::configured(&file, &[]);
+    adit.addresses(2);
+    assert_eq!(Client::open(&private).payload(2), b"in");
+    assert_eq!(Client::open(&public).payload(3), b"out");
+}
+
 /// A file with one route to `backend`, listening on a port or a socket.
 fn one_route(listen: &str, backend: &str) -> String {
     format!("[[listen]]\naddress = \"{listen}\"\n\n[[route]]\nbackend = \"{backend}\"\n")

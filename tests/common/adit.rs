@@ -71,6 +71,7 @@ impl Adit {
     }
 
     /// The addresses of its first `n` listeners, in the order of the log.
+    #[track_caller]
     pub fn addresses(&self, n: usize) -> Vec<String> {
         let lines = self.log.wait(|lines| {
             let found: Vec<_> = lines
@@ -93,16 +94,19 @@ impl Adit {
     }
 
     /// An open tunnel to `/`.
+    #[track_caller]
     pub fn client(&self) -> Client {
         Client::open(&self.address)
     }
 
     /// The first line that contains `pattern`, now or within [`PATIENCE`].
+    #[track_caller]
     pub fn wait_for_log(&self, pattern: &str) -> String {
         self.wait_for_logs(1, pattern).remove(0)
     }
 
     /// The first `n` lines that contain `pattern`.
+    #[track_caller]
     pub fn wait_for_logs(&self, n: usize, pattern: &str) -> Vec<String> {
         let lines = self.log.wait(|lines| {
             let found = lines.iter().filter(|line| line.contains(pattern));
@@ -126,6 +130,7 @@ impl Adit {
     }
 
     /// Its exit status; the end of the log says that the end has come.
+    #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         self.log
             .wait_for_end()

@@ -66,6 +66,7 @@ impl Backend {
     }
 
     /// The next connection that came.
+    #[track_caller]
     pub fn accept(&self) -> Socket {
         self.accepted
             .recv_timeout(PATIENCE)

@@ -43,6 +43,7 @@ pub struct Response {
 
 impl Client {
     /// A connection that has said nothing yet.
+    #[track_caller]
     pub fn connect(address: &str) -> Self {
         Client {
             socket: Socket::connect(address),
@@ -51,11 +52,13 @@ impl Client {
     }
 
     /// An open tunnel to `/`.
+    #[track_caller]
     pub fn open(address: &str) -> Self {
         Self::open_with(address, "/", &[]).0
     }
 
     /// An open tunnel, asked for with additional headers, and the answer.
+    #[track_caller]
     pub fn open_with(address: &str, path: &str, headers: &[&str]) -> (Self, Response) {
         let (client, response) = Self::ask(address, path, headers);
         assert_eq!(response.status, 101, "{response:?}");
@@ -63,6 +66,7 @@ impl Client {
     }
 
     /// Asks for a tunnel and takes whatever answer comes.
+    #[track_caller]
     pub fn ask(address: &str, path: &str, headers: &[&str]) -> (Self, Response) {
         let mut client = Self::connect(address);
         client.socket.say(request(path, headers).as_bytes());
@@ -70,16 +74,19 @@ impl Client {
         (client, response)
     }
 
+    #[track_caller]
     pub fn say(&mut self, bytes: &[u8]) {
         self.socket.say(bytes);
     }
 
     /// Sends one masked frame of minimal length encoding.
+    #[track_caller]
     pub fn send(&mut self, first: u8, payload: &[u8]) {
         self.say(&frame(first, payload));
     }
 
     /// The answer's head, and its body as far as Content-Length says.
+    #[track_caller]
     pub fn response(&mut self) -> Response {
         let head = self.until(b"\r\n\r\n");
         let head = String::from_utf8(head).unwrap();
@@ -102,6 +109,7 @@ impl Client {
     }
 
     /// The next frame, whatever it is; never a masked one (section 5.1).
+    #[track_caller]
     pub fn frame(&mut self) -> Frame {
         let head = self.take(2);
         assert_eq!(head[1] & 0x80, 0, "a masked frame from a server");
@@ -118,6 +126,7 @@ impl Client {
 
     /// The next message, put together from its fragments: its type as the first
     /// byte of a whole frame, and its payload. No control frame may come.
+    #[track_caller]
     pub fn message(&mut self) -> (u8, Vec<u8>) {
         let mut frame = self.frame();
         let kind = frame.first | 0x80;
@@ -132,6 +141,7 @@ impl Client {
     }
 
     /// `n` bytes of messages, where boundaries do not matter; not a byte more.
+    #[track_caller]
     pub fn payload(&mut self, n: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while bytes.len() < n {
@@ -142,6 +152,7 @@ impl Client {
     }
 
     /// The next frame, which must be a Close with this code; gives the reason.
+    #[track_caller]
     pub fn expect_close(&mut self, code: u16) -> String {
         let frame = self.frame();
         assert_eq!(frame.first, CLOSE, "{frame:?}");
@@ -155,6 +166,7 @@ impl Client {
     }
 
     /// Sends a Close, and expects it echoed and the connection ended.
+    #[track_caller]
     pub fn close(mut self, code: u16) {
         self.send(CLOSE, &close(code, ""));
         self.expect_close(code);
@@ -162,6 +174,7 @@ impl Client {
     }
 
     /// The end of the stream, by a FIN and with nothing before it.
+    #[track_caller]
     pub fn expect_eof(&mut self) {
         let mut rest = Vec::from(std::mem::take(&mut self.ahead));
         self.socket.read_to_end(&mut rest).unwrap();
@@ -169,6 +182,7 @@ impl Client {
     }
 
     /// Exactly `n` bytes.
+    #[track_caller]
     fn take(&mut self, n: usize) -> Vec<u8> {
         while self.ahead.len() < n {
             self.read_more();
@@ -177,6 +191,7 @@ impl Client {
     }
 
     /// Bytes up to and with `end`.
+    #[track_caller]
     fn until(&mut self, end: &[u8]) -> Vec<u8> {
         loop {
             let ahead = self.ahead.make_contiguous();
@@ -187,6 +202,7 @@ impl Client {
         }
     }
 
+    #[track_caller]
     fn read_more(&mut self) {
         let mut buffer = [0; 65536];
         let n = self.socket.read(&mut buffer).unwrap();

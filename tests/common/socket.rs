@@ -18,6 +18,7 @@ pub enum Socket {
 
 impl Socket {
     /// Connects to `HOST:PORT`, `unix:/path` or `unix:@name`.
+    #[track_caller]
     pub fn connect(address: &str) -> Self {
         let socket = match address.strip_prefix("unix:") {
             None => TcpStream::connect(address).map(Socket::Tcp),
@@ -86,11 +87,13 @@ impl Socket {
         }
     }
 
+    #[track_caller]
     pub fn say(&mut self, bytes: &[u8]) {
         self.write_all(bytes).unwrap();
     }
 
     /// Exactly `n` bytes.
+    #[track_caller]
     pub fn hear(&mut self, n: usize) -> Vec<u8> {
         let mut bytes = vec![0; n];
         self.read_exact(&mut bytes).unwrap();
@@ -98,6 +101,7 @@ impl Socket {
     }
 
     /// Everything up to the other side's FIN.
+    #[track_caller]
     pub fn hear_all(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.read_to_end(&mut bytes).unwrap();
@@ -112,6 +116,7 @@ impl Socket {
         }
     }
 
+    #[track_caller]
     fn each<T>(
         &self,
         tcp: impl FnOnce(&TcpStream) -> io::Result<T>,

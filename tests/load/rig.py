@@ -1,0 +1,140 @@
+"""What the measuring programs share: adit as a child, and WebSocket by hand.
+
+Only the standard library. Everything is on loopback and on free ports.
+"""
+
+import os
+import re
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+
+PATIENCE = 30
+BINARY, CLOSE = 0x82, 0x88
+KEY = bytes([0x37, 0xFA, 0x21, 0x3D])
+
+
+class Adit:
+    """A running adit with routes from path to backend port; `before` is put in
+    front of its command line."""
+
+    def __init__(self, binary, routes, before=()):
+        self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
+        self.file.write('[[listen]]\naddress = "127.0.0.1:0"\n')
+        for path, port in routes.items():
+            self.file.write(f'[[route]]\npath = "{path}"\nbackend = "127.0.0.1:{port}"\n')
+            self.file.write('ping-interval = "off"\n')
+        self.file.flush()
+        self.child = subprocess.Popen(
+            [*before, binary, "serve", "--config", self.file.name, "-q"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.address = ("127.0.0.1", self._port())
+        # Nobody reads the log after this, and adit must not wait for it.
+        threading.Thread(target=self.child.stderr.read, daemon=True).start()
+
+    def _port(self):
+        seen = ""
+        for line in self.child.stderr:
+            seen += line
+            found = re.search(r"listening on 127\.0\.0\.1:(\d+)", line)
+            if found:
+                return int(found[1])
+        raise SystemExit(f"adit does not listen:\n{seen}")
+
+    def anonymous(self):
+        """Bytes of the process that no file backs: its heap and stacks."""
+        with open(f"/proc/{self.child.pid}/smaps_rollup") as rollup:
+            return int(re.search(r"^Anonymous: *(\d+) kB", rollup.read(), re.M)[1]) * 1024
+
+    def resident(self):
+        with open(f"/proc/{self.child.pid}/status") as status:
+            return int(re.search(r"^VmRSS:\s*(\d+) kB", status.read(), re.M)[1]) * 1024
+
+    def cpu(self):
+        """Seconds of CPU time, user and system."""
+        with open(f"/proc/{self.child.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self):
+        self.child.terminate()
+        self.child.wait(PATIENCE)
+
+
+def request(path):
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+
+
+def frame(first, payload):
+    """A masked frame."""
+    n = len(payload)
+    head = (
+        struct.pack("!BB", first, 128 | n)
+        if n < 126
+        else struct.pack("!BBH", first, 254, n)
+        if n < 65536
+        else struct.pack("!BBQ", first, 255, n)
+    )
+    key = (KEY * (n // 4 + 1))[:n]
+    masked = int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")
+    return head + KEY + masked.to_bytes(n, "big")
+
+
+def tunnel(address, path):
+    """An open tunnel, as a blocking socket."""
+    client = socket.create_connection(address, PATIENCE)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.sendall(request(path))
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += exactly(client, 1)
+    if not head.startswith(b"HTTP/1.1 101 "):
+        raise SystemExit(f"no tunnel: {head!r}")
+    return client
+
+
+def exactly(source, n):
+    parts = []
+    while n:
+        part = source.recv(n)
+        if not part:
+            raise SystemExit("a connection ended too early")
+        parts.append(part)
+        n -= len(part)
+    return b"".join(parts)
+
+
+def backend(handler):
+    """A listener whose connections each get a thread; its port."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+
+    def serve():
+        while True:
+            connection, _ = listener.accept()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=handler, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def echo(connection):
+    while True:
+        data = connection.recv(65536)
+        if not data:
+            return
+        connection.sendall(data)
+
+
+def binary_from(arguments):
+    if len(arguments) != 2:
+        raise SystemExit(f"usage: {arguments[0]} ADIT")
+    return arguments[1]
