@@ -34,8 +34,8 @@ const TO_BACKENDS: &[Towards] = &[
     ),
     (
         "record",
-        &[(TEXT, b"hi"), (BINARY, b""), (0x01, b"a"), (0x00, b"b"), (CONT, b"c"), (0x02, b""), (CONT, b"d")],
-        b"\x81\0\0\0\x02hi\x82\0\0\0\0\x01\0\0\0\x01a\0\0\0\0\x01b\x80\0\0\0\x01c\x02\0\0\0\0\x80\0\0\0\x01d",
+        &[(TEXT, b"hi"), (BINARY, b""), (0x01, b"a"), (0x00, b"b"), (CONT, b"c"), (0x02, b"d"), (CONT, b"")],
+        b"\x81\0\0\0\x02hi\x82\0\0\0\0\x01\0\0\0\x01a\0\0\0\0\x01b\x80\0\0\0\x01c\x02\0\0\0\x01d\x80\0\0\0\0",
     ),
 ];
 
@@ -292,6 +292,7 @@ fn a_backends_length_beyond_max_message_is_1011() {
             tunnel(&["--framing", framing, "--max-message", "1000"]);
         service.say(said);
         client.expect_close(1011);
+        drop((client, service));
         adit.wait_for_log("max-message");
     }
 }

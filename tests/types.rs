@@ -120,6 +120,7 @@ fn a_backends_text_that_is_not_utf8_is_1011_and_names_the_option() {
         let reason = String::from_utf8(frame.payload.split_off(2)).unwrap();
         assert_eq!(frame.payload, 1011_u16.to_be_bytes(), "{framing}: {reason}");
         assert!(reason.contains("frame-type"), "{framing}: {reason}");
+        drop((client, service));
         assert!(adit.wait_for_log("UTF-8").contains("WARN"));
     }
 }
@@ -162,6 +163,20 @@ fn replaced_bytes_are_u_fffd() {
             );
         }
     }
+}
+
+#[test]
+fn what_is_replaced_stays_in_its_place() {
+    // E9 alone could begin a character, but not where a space follows it.
+    let options = ["--framing", "lines", "--invalid-utf8", "replace"];
+    let (_adit, mut client, mut service) = tunnel(&options);
+    service.say(b"caf\xe9 a");
+    let start = client.frame();
+    service.say(b"u lait\n");
+    let rest = client.frame();
+    assert_eq!((start.first, rest.first), (0x01, CONT));
+    let text = String::from_utf8([start.payload, rest.payload].concat()).unwrap();
+    assert_eq!(text, "caf\u{fffd} au lait");
 }
 
 #[test]

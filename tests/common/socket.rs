@@ -82,8 +82,8 @@ impl Socket {
     pub fn small_buffers(&self) {
         if let Socket::Tcp(stream) = self {
             let socket = SockRef::from(stream);
-            socket.set_recv_buffer_size(4096).unwrap();
-            socket.set_send_buffer_size(4096).unwrap();
+            socket.set_recv_buffer_size(32 << 10).unwrap();
+            socket.set_send_buffer_size(32 << 10).unwrap();
         }
     }
 
