@@ -109,7 +109,7 @@ fn a_good_file_checks_with_status_0() {
     let temp = TempDir::new();
     let file = temp.write(
         "good.toml",
-        &"[[listen]]\naddress = \"127.0.0.1:0\"\n[[route]]\nbackend = \"127.0.0.1:1883\"\n",
+        "[[listen]]\naddress = \"127.0.0.1:0\"\n[[route]]\nbackend = \"127.0.0.1:1883\"\n",
     );
     let output = run(&["check", &file]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -202,7 +202,8 @@ fn a_url_is_told_its_route_or_its_refusal() {
     for (options, expected) in table {
         let args = [&["check", file.as_str(), "--url"], *options].concat();
         let output = run(&args);
-        let text = String::from_utf8(output.stdout.clone()).unwrap();
+        let text = [&output.stdout[..], &output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
         for word in *expected {
             assert!(
                 text.contains(word),

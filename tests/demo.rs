@@ -4,35 +4,11 @@
 
 mod common;
 
-use std::process::Command;
-
 use common::*;
-
-/// The demo on a free port, and what it said on its standard output.
-fn demo() -> (Adit, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_adit"));
-    command.args(["demo", "--listen", "127.0.0.1:0"]);
-    let mut adit = Adit::start(command);
-    let line = adit.first_line_of_stdout();
-    (adit, line)
-}
-
-#[test]
-fn the_address_of_the_page_is_on_standard_output() {
-    let (adit, line) = demo();
-    let url = line
-        .split_whitespace()
-        .find(|word| word.starts_with("http://"));
-    let address = url
-        .unwrap()
-        .trim_start_matches("http://")
-        .trim_end_matches('/');
-    assert_eq!(address, adit.address);
-}
 
 #[test]
 fn the_page_is_html_from_the_binary_itself() {
-    let (adit, _) = demo();
+    let adit = Adit::demo();
     let mut client = Client::connect(&adit.address);
     client.say(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let page = client.response();
@@ -48,7 +24,7 @@ fn the_page_is_html_from_the_binary_itself() {
 
 #[test]
 fn what_the_page_does_not_have_is_404() {
-    let (adit, _) = demo();
+    let adit = Adit::demo();
     let mut client = Client::connect(&adit.address);
     client.say(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.response().status, 404);
@@ -56,7 +32,7 @@ fn what_the_page_does_not_have_is_404() {
 
 #[test]
 fn a_tunnel_leads_to_the_backend_of_the_demo() {
-    let (adit, _) = demo();
+    let adit = Adit::demo();
     let host = format!("Host: {}", adit.address);
     let origin = format!("Origin: http://{}", adit.address);
     let headers = [&host[..], &origin, "Sec-WebSocket-Protocol: json.adit.demo"];
@@ -73,7 +49,7 @@ fn a_tunnel_leads_to_the_backend_of_the_demo() {
 
 #[test]
 fn a_page_of_another_origin_gets_no_tunnel_to_the_demo() {
-    let (adit, _) = demo();
+    let adit = Adit::demo();
     let headers = [
         "Origin: https://evil.example",
         "Sec-WebSocket-Protocol: json.adit.demo",

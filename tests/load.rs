@@ -17,7 +17,7 @@ use std::{fs, thread};
 
 use common::*;
 
-const STALL: Duration = Duration::from_secs(1);
+const STALL: Duration = Duration::from_millis(500);
 
 /// More than the kernel holds for the sockets between a flooder and a deaf peer.
 const FLOOD: usize = 64 << 20;
@@ -251,7 +251,7 @@ fn pings_of_a_client_that_never_reads_cost_little_and_the_newest_is_answered() {
         done.send(()).unwrap();
     });
     // Until all are sent or adit takes no more: both are right.
-    let _ = is_done.recv_timeout(STALL * 2);
+    let _ = is_done.recv_timeout(STALL);
     assert!(memory(&adit) < before + SLACK);
     let mut newest = None;
     while newest != Some(count - 1) {
@@ -280,7 +280,11 @@ fn a_stuck_client_is_dropped_for_its_silence() {
 fn at_max_connections_clients_wait_and_are_served_in_turn() {
     let backend = Backend::named("hello");
     let adit = Adit::serve(&[&backend.address, "--max-connections", "2"]);
-    let mut open = vec![adit.client(), adit.client()];
+    let greeted = |mut client: Client| {
+        assert_eq!(client.payload(5), b"hello");
+        client
+    };
+    let mut open = vec![greeted(adit.client()), greeted(adit.client())];
     let mut waiting: Vec<_> = (0..5)
         .map(|_| {
             let mut client = Client::connect(&adit.address);
@@ -292,8 +296,7 @@ fn at_max_connections_clients_wait_and_are_served_in_turn() {
         open.remove(0).close(1000);
         let mut next = waiting.remove(0);
         assert_eq!(next.response().status, 101);
-        assert_eq!(next.payload(5), b"hello");
-        open.push(next);
+        open.push(greeted(next));
     }
 }
 
@@ -312,15 +315,8 @@ fn out_of_descriptors_it_waits_without_spinning_and_recovers() {
                 client
             })
             .collect();
-        assert_eq!(crowd[0].response().status, 101);
-        assert_eq!(crowd[0].payload(5), b"hello");
-
-        let (cpu, start) = (cpu_ticks(&adit), Instant::now());
-        while start.elapsed() < Duration::from_secs(1) {
-            crowd[0].send(PING, b"?");
-            assert_eq!(crowd[0].frame().first, PONG);
-            thread::sleep(Duration::from_millis(20));
-        }
+        let cpu = cpu_ticks(&adit);
+        thread::sleep(Duration::from_secs(1));
         let spent = cpu_ticks(&adit) - cpu;
         assert!(
             spent < 50,
@@ -328,7 +324,7 @@ fn out_of_descriptors_it_waits_without_spinning_and_recovers() {
         );
 
         // Everyone is answered as soon as there is room, by a tunnel or a whole refusal.
-        for mut client in crowd.drain(..).skip(1) {
+        for mut client in crowd.drain(..) {
             let status = client.response().status;
             assert!([101, 502, 503].contains(&status), "{status}");
         }
@@ -342,6 +338,7 @@ fn out_of_descriptors_it_waits_without_spinning_and_recovers() {
 #[test]
 fn an_ended_tunnel_leaves_nothing_behind() {
     let (adit, _backend) = echo(&[]);
+    let files = descriptors(&adit);
     let rounds = |n: usize| {
         for _ in 0..n {
             let mut client = adit.client();
@@ -351,12 +348,16 @@ fn an_ended_tunnel_leaves_nothing_behind() {
         }
     };
     rounds(20);
-    adit.wait_for_logs(20, "closed");
-    let (files, before) = (descriptors(&adit), memory(&adit));
+    let before = memory(&adit);
     rounds(300);
     adit.wait_for_logs(320, "closed");
-    assert_eq!(descriptors(&adit), files);
     assert!(memory(&adit) < before + SLACK);
+    // A socket may be closed a moment after the log says so.
+    let deadline = Instant::now() + PATIENCE;
+    while descriptors(&adit) > files {
+        assert!(Instant::now() < deadline, "more than {files} descriptors");
+        thread::yield_now();
+    }
 }
 
 /// Resident bytes of the process.

@@ -83,6 +83,7 @@ fn after_the_drain_timeout_the_rest_is_1001() {
     client.send(CLOSE, &close(1001, ""));
     client.expect_eof();
     assert!(service.is_over());
+    drop((client, service));
     assert_eq!(adit.wait().code(), Some(0));
 }
 
@@ -111,7 +112,7 @@ fn a_drain_flushes_what_was_under_way() {
     assert_eq!(seen, sum);
     client.send(CLOSE, &close(1001, ""));
     client.expect_eof();
-    drop(service);
+    drop((client, service));
     assert_eq!(adit.wait().code(), Some(0));
 }
 

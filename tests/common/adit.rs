@@ -1,6 +1,6 @@
 //! The binary as a child process: its address, its log, its end.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -15,6 +15,7 @@ pub struct Adit {
     /// What its first listener is bound to, as [`Socket::connect`] takes it.
     pub address: String,
     child: Child,
+    output: Arc<Log>,
     log: Arc<Log>,
 }
 
@@ -45,29 +46,38 @@ impl Adit {
         Self::start(command)
     }
 
+    /// `adit demo` on a free port.
+    pub fn demo() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_adit"));
+        command.args(["demo", "--listen", "127.0.0.1:0"]);
+        let mut adit = Self::spawn(command);
+        // The address is all that it prints: `http://127.0.0.1:41234/`.
+        let line = adit.output.wait_for(1, "http://").remove(0);
+        let address = line.trim().strip_prefix("http://").expect(&line);
+        adit.address = address.trim_end_matches('/').to_owned();
+        adit
+    }
+
     /// Starts `command` and waits until it listens.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        let mut adit = Self::spawn(command);
+        adit.address = listener_in(&adit.wait_for_log("listening on "));
+        adit
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = Arc::new(Log::default());
-        let (lines, stderr) = (Arc::clone(&log), child.stderr.take().unwrap());
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines() {
-                lines.push(line.unwrap());
-            }
-            lines.end();
-        });
-        let mut adit = Adit {
+        Adit {
             address: String::new(),
+            output: Log::of(child.stdout.take().unwrap()),
+            log: Log::of(child.stderr.take().unwrap()),
             child,
-            log,
-        };
-        adit.address = listener_in(&adit.wait_for_log("listening on "));
-        adit
+        }
     }
 
     /// The addresses of its first `n` listeners, in the order of the log.
@@ -82,15 +92,6 @@ impl Adit {
             (found.len() >= n).then_some(found)
         });
         lines.unwrap_or_else(|| panic!("fewer than {n} listeners in the log"))
-    }
-
-    /// What it has said on its standard output, to the first line's end.
-    pub fn first_line_of_stdout(&mut self) -> String {
-        let mut line = String::new();
-        BufReader::new(self.child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        line
     }
 
     /// An open tunnel to `/`.
@@ -108,12 +109,7 @@ impl Adit {
     /// The first `n` lines that contain `pattern`.
     #[track_caller]
     pub fn wait_for_logs(&self, n: usize, pattern: &str) -> Vec<String> {
-        let lines = self.log.wait(|lines| {
-            let found = lines.iter().filter(|line| line.contains(pattern));
-            let found: Vec<_> = found.take(n).cloned().collect();
-            (found.len() == n).then_some(found)
-        });
-        lines.unwrap_or_else(|| panic!("fewer than {n} log lines contain {pattern:?}"))
+        self.log.wait_for(n, pattern)
     }
 
     /// The log so far.
@@ -151,6 +147,29 @@ impl Drop for Adit {
 }
 
 impl Log {
+    /// Keeps the lines of `stream`, on a thread, until it ends.
+    fn of(stream: impl Read + Send + 'static) -> Arc<Self> {
+        let log = Arc::new(Self::default());
+        let keeper = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in BufReader::new(stream).lines() {
+                keeper.push(line.unwrap());
+            }
+            keeper.end();
+        });
+        log
+    }
+
+    #[track_caller]
+    fn wait_for(&self, n: usize, pattern: &str) -> Vec<String> {
+        let lines = self.wait(|lines| {
+            let found = lines.iter().filter(|line| line.contains(pattern));
+            let found: Vec<_> = found.take(n).cloned().collect();
+            (found.len() == n).then_some(found)
+        });
+        lines.unwrap_or_else(|| panic!("fewer than {n} lines contain {pattern:?}"))
+    }
+
     fn push(&self, line: String) {
         self.lines.lock().unwrap().0.push(line);
         self.changed.notify_all();

@@ -22,13 +22,13 @@ class Adit:
 
     def __init__(self, binary, routes, before=()):
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
-        self.file.write('[[listen]]\naddress = "127.0.0.1:0"\n')
+        self.file.write('drain-timeout = "100ms"\n[[listen]]\naddress = "127.0.0.1:0"\n')
         for path, port in routes.items():
             self.file.write(f'[[route]]\npath = "{path}"\nbackend = "127.0.0.1:{port}"\n')
             self.file.write('ping-interval = "off"\n')
         self.file.flush()
         self.child = subprocess.Popen(
-            [*before, binary, "serve", "--config", self.file.name, "-q"],
+            [*before, binary, "serve", "--config", self.file.name],
             stderr=subprocess.PIPE,
             text=True,
         )
