@@ -116,3 +116,15 @@ fn a_bare_port_listens_on_every_address() {
         }
     }
 }
+
+#[test]
+fn a_backend_whose_name_leads_nowhere_is_an_error_at_the_start() {
+    // RFC 6761 section 6.4: no name below .invalid resolves.
+    let output = run(&["serve", "127.0.0.1:0", "nobody.invalid:80"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.lines().last().unwrap().contains("nobody.invalid"),
+        "{error}"
+    );
+}

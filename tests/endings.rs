@@ -7,6 +7,7 @@ mod common;
 
 use std::io::Write;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use common::*;
 use tungstenite::protocol::CloseFrame;
@@ -377,6 +378,20 @@ fn a_client_that_answers_no_ping_is_1001() {
 }
 
 #[test]
+fn a_client_that_speaks_needs_no_pong_to_stay() {
+    let (_adit, mut client, mut service) = tunnel(&["--ping-interval", "1s"]);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        client.send(BINARY, b"x");
+        service.hear(1);
+        thread::sleep(Duration::from_millis(20));
+    }
+    service.say(b"still here");
+    let frame = std::iter::repeat_with(|| client.frame()).find(|f| f.first != PING);
+    assert_eq!(frame.unwrap().payload, b"still here");
+}
+
+#[test]
 fn a_client_that_answers_its_pings_stays() {
     let (_adit, mut client, mut service) = tunnel(&["--ping-interval", "1s"]);
     for _ in 0..3 {
@@ -416,6 +431,22 @@ fn a_violation_ends_the_backends_connection_and_is_logged() {
     client.expect_eof();
     drop((client, service));
     assert!(adit.wait_for_log("closed").contains("1002"));
+}
+
+#[test]
+fn in_record_what_was_good_before_a_violation_is_still_answered() {
+    let (adit, _backend) = echo(&["--framing", "record"]);
+    for violation in [
+        frame(0x83, b""),
+        frame(TEXT, b"\xff"),
+        frame(PING | 0x40, b""),
+    ] {
+        let mut client = adit.client();
+        client.say(&[frame(TEXT, b"good"), violation].concat());
+        assert_eq!(client.message(), (TEXT, b"good".to_vec()));
+        assert_eq!(client.frame().first, CLOSE);
+        client.expect_eof();
+    }
 }
 
 #[test]

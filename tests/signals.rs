@@ -5,6 +5,7 @@
 mod common;
 
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use common::*;
@@ -30,6 +31,24 @@ fn a_reload_is_for_new_connections() {
     assert_eq!(adit.client().payload(3), b"new");
     before.send(BINARY, b"old");
     assert_eq!(before.payload(3), b"old");
+    before.close(1000);
+}
+
+#[test]
+fn a_reload_opens_and_closes_listeners() {
+    let temp = TempDir::new();
+    let backend = Backend::named("hello");
+    let (old, new) = (temp.unix("old"), temp.unix("new"));
+    let file = temp.write("adit.toml", &one_route(&old, &backend.address));
+    let adit = Adit::configured(&file, &[]);
+    let mut before = adit.client();
+    assert_eq!(before.payload(5), b"hello");
+
+    temp.write("adit.toml", &one_route(&new, &backend.address));
+    adit.signal(Signal::HUP);
+    adit.wait_for_log("reloaded");
+    assert_eq!(Client::open(&new).payload(5), b"hello");
+    assert!(UnixStream::connect(temp.path("old")).is_err());
     before.close(1000);
 }
 
@@ -121,6 +140,25 @@ fn without_tunnels_sigterm_ends_at_once() {
     let (mut adit, _backend) = echo(&["--drain-timeout", "1h"]);
     adit.signal(Signal::TERM);
     assert_eq!(adit.wait().code(), Some(0));
+}
+
+#[test]
+fn a_client_that_has_asked_for_nothing_does_not_hold_up_the_end() {
+    let (mut adit, _backend) = echo(&["--drain-timeout", "1h", "--handshake-timeout", "1h"]);
+    let mut client = Client::connect(&adit.address);
+    client.say(b"GET / HTTP/1.1\r\n");
+    adit.signal(Signal::TERM);
+    assert_eq!(adit.wait().code(), Some(0));
+}
+
+#[test]
+fn the_file_of_a_unix_listener_goes_with_it() {
+    let temp = TempDir::new();
+    let mut adit = Adit::serve_on(&temp.unix("front"), &["127.0.0.1:1"]);
+    assert!(temp.path("front").exists());
+    adit.signal(Signal::TERM);
+    assert_eq!(adit.wait().code(), Some(0));
+    assert!(!temp.path("front").exists());
 }
 
 #[test]
