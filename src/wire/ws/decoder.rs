@@ -5,7 +5,7 @@
 //! the caller puts them in front of the next read.
 
 use super::close::Close;
-use super::header::{Header, Opcode};
+use super::header::{Header, Opcode, Start};
 use super::utf8::Utf8;
 use super::{Role, mask};
 use crate::wire::{Chunk, End, Fault, Frame, Kind};
@@ -81,7 +81,11 @@ impl Decoder {
             if let Some(frame) = self.frame.take() {
                 return self.data(frame, input);
             }
-            let Some((header, head_len)) = Header::parse(input, self.role)? else {
+            let Some(start) = Start::parse(input, self.role)? else {
+                return Ok(None);
+            };
+            self.judge_order(start.opcode)?;
+            let Some((header, head_len)) = start.complete(input)? else {
                 return Ok(None);
             };
             if header.opcode.is_control() {
@@ -93,23 +97,28 @@ impl Decoder {
                 return control(&header, &mut frame[head_len..]).map(Some);
             }
             take(input, head_len);
-            self.open(&header)?;
+            self.open(&header);
+        }
+    }
+
+    /// Whether a frame of this kind may come now (section 5.4).
+    #[inline]
+    fn judge_order(&self, opcode: Opcode) -> Result<(), Fault> {
+        match (opcode, self.message) {
+            (Opcode::Data(_), Some(_)) => {
+                Err(Fault::Protocol("new message within a fragmented one"))
+            }
+            (Opcode::Continuation, None) => Err(Fault::Protocol("continuation of no message")),
+            _ => Ok(()),
         }
     }
 
     /// Notes a data frame whose head was read.
-    fn open(&mut self, header: &Header) -> Result<(), Fault> {
-        match (header.opcode, self.message) {
-            (Opcode::Data(_), Some(_)) => {
-                return Err(Fault::Protocol("new message within a fragmented one"));
-            }
-            (Opcode::Data(kind), None) => {
-                self.message = Some(kind);
-                self.latest = Some(kind);
-                self.begun = false;
-            }
-            (_, None) => return Err(Fault::Protocol("continuation of no message")),
-            (_, Some(_)) => {}
+    fn open(&mut self, header: &Header) {
+        if let Opcode::Data(kind) = header.opcode {
+            self.message = Some(kind);
+            self.latest = Some(kind);
+            self.begun = false;
         }
         // An empty frame that does not end its message carries nothing.
         if header.len > 0 || header.fin {
@@ -123,7 +132,6 @@ impl Decoder {
                 }),
             });
         }
-        Ok(())
     }
 
     /// Yields what `input` holds of the frame's payload.

@@ -109,11 +109,12 @@ impl Encoder {
     /// Sends text with U+FFFD for what is ill-formed.
     fn replace(&mut self, bytes: &[u8], end: End, out: &mut Gather<'_>) {
         let mut text = String::with_capacity(bytes.len());
-        for piece in bytes.utf8_chunks() {
+        let mut pieces = bytes.utf8_chunks().peekable();
+        while let Some(piece) = pieces.next() {
             text.push_str(piece.valid());
             let rest = piece.invalid();
             let incomplete = std::str::from_utf8(rest).is_err_and(|e| e.error_len().is_none());
-            if incomplete && end != End::Message {
+            if incomplete && pieces.peek().is_none() && end != End::Message {
                 self.held.hold(rest);
             } else if !rest.is_empty() {
                 text.push(char::REPLACEMENT_CHARACTER);

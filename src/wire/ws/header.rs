@@ -70,16 +70,26 @@ pub struct Header {
     pub mask: Option<[u8; 4]>,
 }
 
-impl Header {
-    /// Reads the head at the front of `input`, as sent by the other side of
-    /// `role`: the head and how many bytes it takes, or `None` if more bytes
-    /// are needed.
+/// The first two bytes of a head, by which a frame is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    fin: bool,
+    /// What the frame is.
+    pub opcode: Opcode,
+    masked: bool,
+    /// The payload's length, or how it is written.
+    short: u8,
+}
+
+impl Start {
+    /// Reads the first two bytes of a frame from the other side of `role`;
+    /// `None` if they are not there yet.
     ///
     /// # Errors
-    /// [`Fault::Protocol`] as soon as a byte that is there breaks a rule.
+    /// [`Fault::Protocol`] if they break a rule.
     #[inline]
-    pub fn parse(input: &[u8], role: Role) -> Result<Option<(Header, usize)>, Fault> {
-        let [first, second, rest @ ..] = input else {
+    pub fn parse(input: &[u8], role: Role) -> Result<Option<Start>, Fault> {
+        let [first, second, ..] = input else {
             return Ok(None);
         };
         let (fin, masked, short) = (first & 0x80 != 0, second & 0x80 != 0, second & 0x7f);
@@ -96,10 +106,33 @@ impl Header {
             return Err(Fault::Protocol("control frame of more than 125 bytes"));
         }
         match role {
-            Role::Server if !masked => return Err(Fault::Protocol("unmasked frame from a client")),
-            Role::Client if masked => return Err(Fault::Protocol("masked frame from a server")),
-            _ => {}
+            Role::Server if !masked => Err(Fault::Protocol("unmasked frame from a client")),
+            Role::Client if masked => Err(Fault::Protocol("masked frame from a server")),
+            _ => Ok(Some(Start {
+                fin,
+                opcode,
+                masked,
+                short,
+            })),
         }
+    }
+
+    /// Reads the rest of the head, from the frame's first byte on: the head and
+    /// how many bytes it takes; `None` if they are not all there yet.
+    ///
+    /// # Errors
+    /// [`Fault::Protocol`] if the length breaks a rule.
+    #[inline]
+    pub fn complete(self, input: &[u8]) -> Result<Option<(Header, usize)>, Fault> {
+        let Start {
+            fin,
+            opcode,
+            masked,
+            short,
+        } = self;
+        let Some((_, rest)) = input.split_first_chunk::<2>() else {
+            return Ok(None);
+        };
         let (len, rest) = match short {
             126 => match rest.split_first_chunk::<2>() {
                 Some((bytes, rest)) => (u64::from(u16::from_be_bytes(*bytes)), rest),
@@ -122,15 +155,28 @@ impl Header {
             (true, Some((key, rest))) => (Some(*key), rest),
             (true, None) => return Ok(None),
         };
-        Ok(Some((
-            Header {
-                fin,
-                opcode,
-                len,
-                mask,
-            },
-            input.len() - rest.len(),
-        )))
+        let header = Header {
+            fin,
+            opcode,
+            len,
+            mask,
+        };
+        Ok(Some((header, input.len() - rest.len())))
+    }
+}
+
+impl Header {
+    /// Reads the head at the front of `input`, as sent by the other side of
+    /// `role`: the head and how many bytes it takes, or `None` if more bytes
+    /// are needed.
+    ///
+    /// # Errors
+    /// [`Fault::Protocol`] as soon as a byte that is there breaks a rule.
+    pub fn parse(input: &[u8], role: Role) -> Result<Option<(Header, usize)>, Fault> {
+        match Start::parse(input, role)? {
+            Some(start) => start.complete(input),
+            None => Ok(None),
+        }
     }
 
     /// The bytes of this head, with the length in its shortest form.
