@@ -8,8 +8,8 @@
 
 use crate::address::Backend;
 use crate::net::{Address, Stream, resolve};
-use crate::tunnel::Refusal;
 use crate::tunnel::policy::Route;
+use crate::tunnel::{Label, Refusal};
 use log::warn;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -59,6 +59,8 @@ struct State {
 /// An attempt to get a backend for a tunnel.
 #[derive(Debug)]
 pub struct Dial {
+    /// Who wants it.
+    label: Label,
     /// The backends that were not dialled yet.
     left: Vec<Key>,
     several: bool,
@@ -104,7 +106,7 @@ impl Backends {
     }
 
     /// Starts the search for a backend of this route.
-    pub fn dial(&self, route: &Route) -> Dial {
+    pub fn dial(&self, route: &Route, label: Label) -> Dial {
         let left: Vec<_> = route
             .backends
             .iter()
@@ -112,6 +114,7 @@ impl Backends {
             .copied()
             .collect();
         Dial {
+            label,
             several: left.len() > 1,
             left,
             most: route.max_connections_per_backend,
@@ -187,9 +190,12 @@ impl Dial {
             .and_then(|at| state.addresses.get(at))
         {
             Some(Address::Tcp(address)) if state.addresses.len() > 1 => {
-                warn!("backend {} at {address}: {error}", state.name);
+                warn!(
+                    "{}: backend {} at {address}: {error}",
+                    self.label, state.name
+                );
             }
-            _ => warn!("backend {}: {error}", state.name),
+            _ => warn!("{}: backend {}: {error}", self.label, state.name),
         }
         self.refusal = Some(match error.kind() {
             ErrorKind::TimedOut => Refusal::BackendTimeout,
@@ -237,6 +243,7 @@ impl Dial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Peer;
     use std::net::{SocketAddr, TcpListener};
 
     /// A route to these addresses, one backend each, and the table for it.
@@ -263,7 +270,11 @@ mod tests {
 
     /// Dials until the connection stands or is refused.
     fn outcome(route: &Route, table: &mut Backends, now: Instant) -> Result<Key, Refusal> {
-        let mut dial = table.dial(route);
+        let label = Label {
+            id: 1,
+            peer: Peer::Unix,
+        };
+        let mut dial = table.dial(route, label);
         dial.next(table, now)?;
         loop {
             match dial

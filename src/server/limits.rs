@@ -6,9 +6,23 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// poll, signals, and those of a reload.
 const RESERVED: u64 = 32;
 
+/// How many clients may be there at a time: as many as are wanted and fit. Each
+/// tunnel has two sockets.
+pub fn most_connections(wanted: Option<usize>) -> usize {
+    let fit = most_that_fit();
+    match wanted {
+        Some(wanted) if wanted > fit => {
+            log::warn!("max-connections {wanted} is more than the open files allow: {fit}");
+            fit
+        }
+        Some(wanted) => wanted,
+        None => fit,
+    }
+}
+
 /// Raises the soft limit of open files to the hard one, and says how many
-/// clients fit: each tunnel has two sockets.
-pub fn most_connections() -> usize {
+/// clients fit.
+fn most_that_fit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

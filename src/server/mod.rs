@@ -70,15 +70,13 @@ impl Server {
         let poll = Poll::new().map_err(system)?;
         let control = Control::new(poll.registry(), SIGNALS, WAKER, loader).map_err(system)?;
         let mut listeners = Listeners::new(WAKER.0 + 1..FIRST_TUNNEL);
-        listeners.open(&settings.listeners, poll.registry())?;
         let mut backends = Backends::default();
         backends.learn(resolve_all(&settings.routes)?);
+        listeners.open(&settings.listeners, poll.registry())?;
         Ok(Server {
             poll,
             control,
-            most: settings
-                .max_connections
-                .unwrap_or_else(limits::most_connections),
+            most: limits::most_connections(settings.max_connections),
             settings,
             listeners,
             backends,
@@ -247,7 +245,10 @@ impl Server {
 
     /// Starts to look for a backend of this route.
     fn dial(&mut self, key: usize, route: usize) {
-        let mut dial = Box::new(self.backends.dial(&self.settings.routes[route]));
+        let Some(label) = self.table.get(key).map(|slot| slot.tunnel.label()) else {
+            return;
+        };
+        let mut dial = Box::new(self.backends.dial(&self.settings.routes[route], label));
         let next = dial.next(&mut self.backends, self.now);
         self.dialled(key, dial, next);
     }
@@ -354,12 +355,10 @@ impl Server {
             return error!("cannot reload, keeping the old settings: {e}");
         }
         self.backends.learn(resolved);
-        self.most = settings
-            .max_connections
-            .unwrap_or_else(limits::most_connections);
+        self.most = limits::most_connections(settings.max_connections);
         let (listeners, routes) = (settings.listeners.len(), settings.routes.len());
         self.settings = settings;
-        info!("reloaded: {listeners} listeners, {routes} routes; open tunnels stay as they are");
+        info!("reloaded (listeners: {listeners}, routes: {routes}); open tunnels stay as they are");
     }
 
     /// Stops to accept, and lets the tunnels end.
@@ -368,7 +367,7 @@ impl Server {
         self.drain_at = Some(self.now + self.settings.drain_timeout);
         if !self.table.is_empty() {
             warn!(
-                "stopping: {} connections may end within {:?}; a second signal ends them now",
+                "stopping: connections left: {}; they may end within {:?}, a second signal ends them now",
                 self.table.len(),
                 self.settings.drain_timeout,
             );

@@ -3,7 +3,7 @@
 //! | cause | Close to the client | in the log |
 //! |---|---|---|
 //! | the client closes | its own code, or none if it gave none | its code, or 1005 |
-//! | the client is gone without a Close | 1000 once the backend has ended | 1006 |
+//! | the client is gone without a Close | 1000 once the backend has ended, or said nothing for `close-timeout` | 1006 |
 //! | the client breaks a rule | 1002, 1007 or 1009: the fault's own | the same |
 //! | the backend ends | 1000 | 1000 |
 //! | the backend resets the connection | 1011 | 1011 |

@@ -38,7 +38,7 @@ pub struct Route {
     pub path: String,
     /// The subprotocols it speaks; empty: whatever the client offers.
     pub subprotocols: Vec<String>,
-    /// Where it leads, tried in this order.
+    /// Where it leads: to the one with the fewest tunnels that can be reached.
     pub backends: Vec<Backend>,
     /// As many tunnels at a time to each backend; `None`: any number.
     pub max_connections_per_backend: Option<usize>,

@@ -113,8 +113,13 @@ impl<T: Transport> Session<T> {
         let before = self.moved();
         let up = self.pump_up(scratch, now);
         let down = self.pump_down(scratch, now);
-        if self.moved() != before {
+        let after = self.moved();
+        if after != before {
             self.clock.moved(now);
+        }
+        // A client that is only heard no more still gets its answers.
+        if self.ending.is_some() && self.down && after.1 != before.1 {
+            self.clock.ending(now);
         }
         self.part(now);
         self.flush(&mut scratch.made.lent, now);
@@ -145,6 +150,10 @@ impl<T: Transport> Session<T> {
             }
             Due::Silent => self.leave(Ending::Silent, now),
             Due::Idle => self.leave(Ending::Idle, now),
+            Due::Overdue if self.down => {
+                self.farewell = Some(now);
+                self.clock.ending(now);
+            }
             Due::Overdue => return true,
         }
         false
