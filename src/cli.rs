@@ -262,7 +262,7 @@ line that makes no sense."
 )]
 struct Serve {
     /// where clients connect to, and where their tunnels lead; of several
-    /// backends the first that can be reached
+    /// backends to the one with the fewest
     #[argh(positional, arg_name = "LISTEN BACKEND")]
     addresses: Vec<String>,
 

@@ -10,6 +10,8 @@ use super::words::{FRAME_TYPES, INVALID_UTF8, name_of};
 use crate::address::Listen;
 use crate::server::Settings;
 use crate::tunnel::policy::{Choice, Request, choose, host};
+use crate::wire::Kind;
+use crate::wire::ws::FrameType;
 
 /// A WebSocket URL, taken apart as a browser does for its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +144,12 @@ fn describe(url: &Url, choice: &Choice<'_, '_>, listener: &str) -> String {
     row("subprotocol", choice.subprotocol.unwrap_or("(none)"));
     row("framing", route.framing.name());
     if !route.framing.carries_type() {
-        row("frame-type", name_of(&FRAME_TYPES, route.frame_type));
+        let frame_type = name_of(&FRAME_TYPES, route.frame_type);
+        match (route.frame_type, route.framing.auto_kind()) {
+            (FrameType::Auto, Kind::Text) => row("frame-type", "auto (text)"),
+            (FrameType::Auto, Kind::Binary) => row("frame-type", "auto (binary)"),
+            _ => row("frame-type", frame_type),
+        }
         row("invalid-utf8", name_of(&INVALID_UTF8, route.invalid_utf8));
     }
     for backend in &route.backends {
@@ -208,7 +215,7 @@ mod tests {
              path          /\n  \
              subprotocol   chat\n  \
              framing       raw\n  \
-             frame-type    auto\n  \
+             frame-type    auto (binary)\n  \
              invalid-utf8  close\n  \
              backend       h:1"
         );

@@ -132,6 +132,8 @@ impl Reader<'_> {
             for (key, value) in table {
                 let Some(word) = find(LISTEN, &key.name) else {
                     self.unknown(key, names(LISTEN));
+                    // It may have been meant as one.
+                    has_address = true;
                     continue;
                 };
                 match word.name {
@@ -186,6 +188,8 @@ impl Reader<'_> {
             for (key, value) in table {
                 let Some(word) = find(PLACE, &key.name).or_else(|| find(RULES, &key.name)) else {
                     self.unknown(key, names(PLACE).chain(names(RULES)));
+                    // It may have been meant as one.
+                    draft.note("backend", self.line(key.span), false);
                     continue;
                 };
                 let at = self.line(key.span);
