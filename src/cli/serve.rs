@@ -1,0 +1,224 @@
+//! The options of `adit serve`, which are the words of the file.
+
+use argh::FromArgs;
+use log::LevelFilter;
+
+use super::Command;
+use crate::config::{self, Source};
+
+/// Run the tunnel.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "serve",
+    help_triggers("-h", "--help", "help"),
+    usage = "[<options>] LISTEN BACKEND...\n       {command_name} [-v | -q] --config FILE",
+    example = "{command_name} 8080 127.0.0.1:5900
+{command_name} 127.0.0.1:8080 unix:/run/chat.sock --framing lines
+{command_name} 8080 localhost:1883 --subprotocol mqtt --origin https://app.example.org
+{command_name} --config /etc/adit.toml",
+    note = "Addresses:
+  8080                every IPv4 and IPv6 address; port 0 is any free one
+  HOST:PORT           one address; IPv6 as [::1]:8080
+  unix:/path          a Unix socket
+  unix:@name          a Linux abstract socket, BACKEND only
+",
+    note = "Framings, which say where messages begin and end on the backend's side:
+  raw                 nowhere: a plain stream of bytes
+  lines               each message is a line that ends with LF
+  crlf                each message is a line that ends with CR LF
+  json-lines          each message is JSON on a line of its own
+  json                each message is a JSON value, whatever is between them
+  nul                 each message ends with a zero byte
+  length-u8           a length of 1 byte goes before each message
+  length-u16          a length of 2 bytes, big-endian
+  length-u32          a length of 4 bytes, big-endian
+  length-u32le        a length of 4 bytes, little-endian
+  content-length      a Content-Length header, as in the Language Server Protocol
+  record              a type and a length go before each message or fragment
+",
+    note = "Times: 500ms, 10s, 5m, 1h, or a number of seconds.
+Sizes: a number of bytes, or 64KiB, 1MiB, 1MB, 1GiB.",
+    note = "
+Exit codes: 0 stopped as told, 1 a failure or mistakes in the file, 2 a command
+line that makes no sense."
+)]
+pub(super) struct Serve {
+    /// where clients connect to, and where their tunnels lead; of several
+    /// backends to the one with the fewest
+    #[argh(positional, arg_name = "LISTEN BACKEND")]
+    addresses: Vec<String>,
+
+    /// read everything from this file, and again on SIGHUP
+    #[argh(option)]
+    config: Option<String>,
+
+    /// answer only for this host, or *.DOMAIN for all below (default: any)
+    #[argh(option)]
+    host: Option<String>,
+
+    /// answer only at and below this path (default: /)
+    #[argh(option)]
+    path: Option<String>,
+
+    /// serve only this subprotocol; repeatable (default: any)
+    #[argh(option)]
+    subprotocol: Vec<String>,
+
+    /// how the backend's messages are told apart (default: raw)
+    #[argh(option)]
+    framing: Option<String>,
+
+    /// messages to the client: text, binary, mirror (the type that the client
+    /// last used) or auto (what suits the framing) (default: auto)
+    #[argh(option)]
+    frame_type: Option<String>,
+
+    /// where the backend's text is not UTF-8: close or replace (default:
+    /// close)
+    #[argh(option)]
+    invalid_utf8: Option<String>,
+
+    /// largest message that is held or announced (default: 1MiB)
+    #[argh(option)]
+    max_message: Option<String>,
+
+    /// pages that may connect too, like https://app.example.org,
+    /// https://*.example.org, null or any; repeatable (default: only those of
+    /// the tunnel's own host)
+    #[argh(option)]
+    origin: Vec<String>,
+
+    /// refuse clients without an Origin, so all but browsers
+    #[argh(switch)]
+    require_origin: bool,
+
+    /// time from ping to ping, or off (default: 30s)
+    #[argh(option)]
+    ping_interval: Option<String>,
+
+    /// longest time without a message, or off (default: off)
+    #[argh(option)]
+    idle_timeout: Option<String>,
+
+    /// longest time for a backend to accept (default: 5s)
+    #[argh(option)]
+    connect_timeout: Option<String>,
+
+    /// longest time for a side to answer a close (default: 5s)
+    #[argh(option)]
+    close_timeout: Option<String>,
+
+    /// most tunnels to each backend, or off (default: off)
+    #[argh(option)]
+    max_connections_per_backend: Option<String>,
+
+    /// most clients at a time, or off (default: off)
+    #[argh(option)]
+    max_connections: Option<String>,
+
+    /// longest time for a client's request (default: 10s)
+    #[argh(option)]
+    handshake_timeout: Option<String>,
+
+    /// longest time for tunnels after SIGTERM (default: 30s)
+    #[argh(option)]
+    drain_timeout: Option<String>,
+
+    /// mode of LISTEN's Unix socket, like 0660 (default: by umask)
+    #[argh(option)]
+    mode: Option<String>,
+
+    /// log each step
+    #[argh(switch, short = 'v')]
+    verbose: bool,
+
+    /// log only warnings and errors
+    #[argh(switch, short = 'q')]
+    quiet: bool,
+}
+
+impl Serve {
+    /// What is to be served, or why these options make no sense.
+    pub(super) fn resolve(&self) -> Result<Command, Vec<String>> {
+        let log = match (self.verbose, self.quiet) {
+            (false, false) => LevelFilter::Info,
+            (true, false) => LevelFilter::Debug,
+            (false, true) => LevelFilter::Warn,
+            (true, true) => {
+                return Err(vec!["--verbose and --quiet exclude each other".to_owned()]);
+            }
+        };
+        let source = match &self.config {
+            Some(file) => self.file(file).map_err(|error| vec![error])?,
+            None => self.words()?,
+        };
+        Ok(Command::Serve { source, log })
+    }
+
+    fn file(&self, file: &str) -> Result<Source, String> {
+        if let Some(address) = self.addresses.first() {
+            return Err(format!(
+                "{address:?} together with --config; addresses stand in the file then"
+            ));
+        }
+        if let Some((name, _)) = self.options().first() {
+            return Err(format!(
+                "--{name} together with --config; it stands in the file then, as {name}"
+            ));
+        }
+        Ok(Source::File(file.into()))
+    }
+
+    fn words(&self) -> Result<Source, Vec<String>> {
+        let (listen, backends) = match &self.addresses[..] {
+            [] => {
+                return Err(vec![
+                    "no addresses; give LISTEN and BACKEND, or --config".to_owned(),
+                ]);
+            }
+            [listen] => return Err(vec![format!("{listen:?} alone; give LISTEN and BACKEND")]),
+            [listen, backends @ ..] => (listen, backends),
+        };
+        let mut words: Vec<_> = backends
+            .iter()
+            .map(|text| ("backend", text.as_str()))
+            .collect();
+        words.extend(self.options());
+        let settings = config::command_line(listen, &words)?;
+        Ok(Source::CommandLine(Box::new(settings)))
+    }
+
+    /// The options that are words of the file too, as they were given.
+    fn options(&self) -> Vec<(&'static str, &str)> {
+        let single = [
+            ("host", &self.host),
+            ("path", &self.path),
+            ("framing", &self.framing),
+            ("frame-type", &self.frame_type),
+            ("invalid-utf8", &self.invalid_utf8),
+            ("max-message", &self.max_message),
+            ("ping-interval", &self.ping_interval),
+            ("idle-timeout", &self.idle_timeout),
+            ("connect-timeout", &self.connect_timeout),
+            ("close-timeout", &self.close_timeout),
+            (
+                "max-connections-per-backend",
+                &self.max_connections_per_backend,
+            ),
+            ("max-connections", &self.max_connections),
+            ("handshake-timeout", &self.handshake_timeout),
+            ("drain-timeout", &self.drain_timeout),
+            ("mode", &self.mode),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        let repeated = [("subprotocol", &self.subprotocol), ("origin", &self.origin)]
+            .into_iter()
+            .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
+        let switches = [("require-origin", self.require_origin)]
+            .into_iter()
+            .filter_map(|(name, on)| on.then_some((name, "true")));
+        single.chain(repeated).chain(switches).collect()
+    }
+}
