@@ -38,7 +38,8 @@ fn run_demo(settings: Settings) -> Result<End, String> {
     let load: Loader = Arc::new(move || Ok(again.clone()));
     let server = Server::new(settings, load).map_err(|e| format!("adit: {e}"))?;
     for address in server.addresses() {
-        println!("{}", demo::url(&address));
+        // Who closed the output does not want to know.
+        let _ = writeln!(std::io::stdout(), "{}", demo::url(&address));
     }
     run(server)
 }

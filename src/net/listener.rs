@@ -1,17 +1,17 @@
 //! Sockets that accept connections.
 
-use super::stream::Stream;
+use super::stream::{self, Stream};
 use crate::address::Listen;
 use mio::event::Source;
-use mio::net::{TcpListener, UnixListener};
+use mio::net::{TcpListener, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::fs::Mode;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
+use std::fs::Permissions;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::unix;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// As many connections may wait to be accepted; the kernel may allow fewer.
@@ -76,6 +76,7 @@ impl Listener {
         }
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
+        stream::prepare(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
@@ -92,6 +93,19 @@ impl Listener {
         Ok(Listener::Unix(bound?, SocketFile(path.to_owned())))
     }
 
+    /// Gives the socket's file another access mode.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn change_mode(&self, mode: u32) -> io::Result<()> {
+        match self {
+            Listener::Tcp(_) => Ok(()),
+            Listener::Unix(_, SocketFile(path)) => {
+                std::fs::set_permissions(path, Permissions::from_mode(mode))
+            }
+        }
+    }
+
     /// Accepts a connection.
     ///
     /// # Errors
@@ -100,7 +114,8 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
-                stream.set_nodelay(true)?;
+                #[cfg(not(any(target_os = "linux", target_os = "android")))]
+                stream::prepare(&socket2::SockRef::from(&stream))?;
                 Ok((Stream::Tcp(stream), Peer::Tcp(address)))
             }
             Listener::Unix(listener, _) => {
@@ -158,14 +173,17 @@ fn remove_stale(path: &Path) -> io::Result<()> {
             "the file exists and is no socket",
         ));
     }
-    match unix::net::UnixStream::connect(path) {
+    let live = io::Error::new(
+        ErrorKind::AddrInUse,
+        "another process listens on this socket",
+    );
+    // Not to block: a listener whose backlog is full is a live one.
+    match UnixStream::connect(path) {
         Err(e) if e.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Err(live),
         Err(e) => Err(e),
-        Ok(_) => Err(io::Error::new(
-            ErrorKind::AddrInUse,
-            "another process listens on this socket",
-        )),
+        Ok(_) => Err(live),
     }
 }
 

@@ -5,7 +5,7 @@ use super::transport::{Lent, Received, Taken, Transport};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
@@ -39,11 +39,10 @@ impl Stream {
         match address {
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(*address)?;
-                stream.set_nodelay(true)?;
-                let keepalive = TcpKeepalive::new()
-                    .with_time(Duration::from_secs(60))
-                    .with_interval(Duration::from_secs(15));
-                SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                let socket = SockRef::from(&stream);
+                prepare(&socket)?;
+                // Urgent bytes are bytes like others: nothing is left out.
+                socket.set_out_of_band_inline(true)?;
                 Ok(Stream::Tcp(stream))
             }
             Address::Unix(address) => Ok(Stream::Unix(UnixStream::connect_addr(address)?)),
@@ -59,26 +58,51 @@ impl Stream {
             return Err(error);
         }
         let peer = match self {
-            Stream::Tcp(socket) => socket.peer_addr().map(drop),
-            Stream::Unix(socket) => socket.peer_addr().map(drop),
+            Stream::Tcp(socket) => socket.peer_addr().map(Some),
+            Stream::Unix(socket) => socket.peer_addr().map(|_| None),
         };
-        match peer {
-            Ok(()) => Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(e) => Err(e),
+        match (self, peer) {
+            // A port that nobody listens on can be the one that the kernel
+            // gives to this very connection, which then is with itself.
+            (Stream::Tcp(socket), Ok(peer)) if socket.local_addr().ok() == peer => {
+                Err(io::ErrorKind::ConnectionRefused.into())
+            }
+            (_, Ok(_)) => Ok(true),
+            (_, Err(e)) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+            (_, Err(e)) => Err(e),
         }
     }
 }
 
-/// A short read or write of a stream socket proves that nothing more is there
-/// or fits. Linux promises so (epoll(7)); elsewhere `WouldBlock` is waited for.
+/// A short read or write of a TCP socket proves that nothing more is there or
+/// fits. Linux promises so (epoll(7)), but for urgent data, which the caller
+/// knows of by an event; elsewhere `WouldBlock` is waited for. A Unix socket's
+/// read also ends where a file descriptor was sent along.
 const SHORT_IS_ALL: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// Bytes that may wait in the kernel and are not under way yet. What waits
+/// longer waits here, where it is known: whether the other side takes anything,
+/// and what would be lost.
+const UNSENT: u32 = 128 * 1024;
+
+/// Small writes leave at once, a peer that vanishes is noticed, and little
+/// waits in the kernel. Sockets that a listener accepts have these from it.
+pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15));
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    Ok(())
+}
 
 impl Transport for Stream {
     #[inline]
     fn read(&mut self, into: &mut [u8], _: &mut Lent) -> io::Result<Received> {
         let bytes = each!(self, socket => socket.read(into))?;
-        let drained = SHORT_IS_ALL && bytes < into.len();
+        let drained = SHORT_IS_ALL && bytes < into.len() && matches!(self, Stream::Tcp(_));
         Ok(Received { bytes, drained })
     }
 

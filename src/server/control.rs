@@ -33,6 +33,10 @@ pub struct Control {
     signals: Signals,
     waker: Arc<Waker>,
     loader: Loader,
+    /// Whether a thread is loading, and whether to start another behind it:
+    /// two at a time could finish in the wrong order.
+    loading: bool,
+    again: bool,
     sender: Sender<Loaded>,
     receiver: Receiver<Loaded>,
 }
@@ -56,6 +60,8 @@ impl Control {
             signals,
             waker,
             loader,
+            loading: false,
+            again: false,
             sender,
             receiver,
         })
@@ -77,7 +83,11 @@ impl Control {
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn load(&self) -> io::Result<()> {
+    pub fn load(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.loading, true) {
+            self.again = true;
+            return Ok(());
+        }
         let load = self.loader.clone();
         let (sender, waker) = (self.sender.clone(), self.waker.clone());
         let load = move || {
@@ -91,11 +101,23 @@ impl Control {
             }
         };
         let thread = std::thread::Builder::new().name("reload".into());
-        thread.spawn(load).map(drop)
+        let started = thread.spawn(load).map(drop);
+        self.loading = started.is_ok();
+        started
     }
 
     /// Settings that were loaded since this was last asked.
-    pub fn loaded(&self) -> Option<Loaded> {
-        self.receiver.try_recv().ok()
+    ///
+    /// # Errors
+    /// No thread could be started for a further wish to load.
+    pub fn loaded(&mut self) -> io::Result<Option<Loaded>> {
+        let Ok(loaded) = self.receiver.try_recv() else {
+            return Ok(None);
+        };
+        self.loading = false;
+        if std::mem::take(&mut self.again) {
+            self.load()?;
+        }
+        Ok(Some(loaded))
     }
 }

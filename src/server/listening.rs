@@ -12,6 +12,7 @@ use log::{error, info, warn};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Connections accepted from a listener until it is the others' turn.
@@ -34,19 +35,16 @@ struct Listening {
 #[derive(Debug)]
 pub struct Listeners {
     sockets: Vec<Listening>,
-    next_token: usize,
-    /// Tokens from here on belong to others.
-    last_token: usize,
+    tokens: Range<usize>,
     paused_until: Option<Instant>,
 }
 
 impl Listeners {
     /// No listeners; theirs will be the tokens of this range.
-    pub fn new(tokens: std::ops::Range<usize>) -> Self {
+    pub fn new(tokens: Range<usize>) -> Self {
         Listeners {
             sockets: Vec::new(),
-            next_token: tokens.start,
-            last_token: tokens.end,
+            tokens,
             paused_until: None,
         }
     }
@@ -57,18 +55,21 @@ impl Listeners {
     /// # Errors
     /// Which address cannot be listened on, and why.
     pub fn open(&mut self, wanted: &[ListenerSettings], registry: &Registry) -> Result<(), String> {
-        let mut opened = Vec::new();
+        let mut opened: Vec<Listening> = Vec::new();
         for ListenerSettings { address, mode } in wanted {
-            if self.sockets.iter().any(|open| open.address == *address) {
+            if let Some(open) = self.sockets.iter().find(|open| open.address == *address) {
+                if let Some(mode) = mode {
+                    let cannot = |e| format!("cannot change the mode of {address}: {e}");
+                    open.socket.change_mode(*mode).map_err(cannot)?;
+                }
                 continue;
             }
             let cannot = |e: io::Error| format!("cannot listen on {address}: {e}");
             for mut socket in Listener::open(address, *mode).map_err(cannot)? {
-                let token = Token(self.next_token);
-                if self.next_token == self.last_token {
-                    return Err(format!("cannot listen on {address}: too many listeners"));
-                }
-                self.next_token += 1;
+                let taken = |token| self.sockets.iter().chain(&opened).any(|l| l.token == token);
+                let token = self.tokens.clone().map(Token).find(|&token| !taken(token));
+                let token =
+                    token.ok_or(format!("cannot listen on {address}: too many listeners"))?;
                 registry
                     .register(&mut socket, token, Interest::READABLE)
                     .map_err(cannot)?;

@@ -29,10 +29,22 @@ use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 use table::{Slot, Table};
 
+/// What is to be told of a connection: everything. Urgent data is told apart
+/// because a read ends before it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const INTEREST: Interest = Interest::READABLE
+    .add(Interest::WRITABLE)
+    .add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 const SIGNALS: Token = Token(0);
 const WAKER: Token = Token(1);
 /// Listeners have the tokens from 2 up to this one.
 const FIRST_TUNNEL: usize = 1024;
+
+/// While it drains, stragglers are told to go again no more often than this.
+const REMINDER: Duration = Duration::from_secs(1);
 
 /// How the server came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,11 +160,11 @@ impl Server {
                     }
                 }
             }
-            WAKER => {
-                while let Some(loaded) = self.control.loaded() {
-                    self.reloaded(loaded);
-                }
-            }
+            WAKER => match self.control.loaded() {
+                Ok(Some(loaded)) => self.reloaded(loaded),
+                Ok(None) => {}
+                Err(e) => error!("cannot reload, keeping the old settings: {e}"),
+            },
             Token(token) if token < FIRST_TUNNEL => self.listeners.ready(Token(token)),
             Token(token) => {
                 let (key, side) = tunnel_of(token);
@@ -160,6 +172,8 @@ impl Server {
                     readable: event.is_readable() || event.is_error(),
                     writable: event.is_writable() || event.is_error(),
                     read_closed: event.is_read_closed() || event.is_error(),
+                    broken: event.is_error(),
+                    urgent: event.is_priority(),
                 };
                 if let Some(slot) = self.table.get(key) {
                     slot.ready(side, seen);
@@ -210,7 +224,7 @@ impl Server {
             self.listeners.resume();
         }
         if self.drain_at.is_some_and(|at| self.now >= at) {
-            self.drain_at = Some(self.now + self.settings.drain_timeout);
+            self.drain_at = Some(self.now + self.settings.drain_timeout.max(REMINDER));
             self.everyone_leaves();
         }
     }
@@ -419,9 +433,5 @@ fn register(
     side: Side,
 ) -> io::Result<()> {
     let token = FIRST_TUNNEL + key * 2 + usize::from(side == Side::Backend);
-    registry.register(
-        stream,
-        Token(token),
-        Interest::READABLE | Interest::WRITABLE,
-    )
+    registry.register(stream, Token(token), INTEREST)
 }

@@ -18,6 +18,10 @@ pub struct Readiness {
     pub writable: bool,
     /// The end was seen; it stands behind the bytes that are still unread.
     pub read_closed: bool,
+    /// The connection is broken in both directions.
+    pub broken: bool,
+    /// Urgent data came: a read may end before it.
+    pub urgent: bool,
 }
 
 /// What a read brought.
@@ -81,11 +85,30 @@ impl<T: Transport> Link<T> {
         self.known.readable |= seen.readable || seen.read_closed;
         self.known.writable |= seen.writable;
         self.known.read_closed |= seen.read_closed;
+        self.known.broken |= seen.broken;
+        self.known.urgent |= seen.urgent;
     }
 
     /// Whether a read may bring something.
     pub fn is_readable(&self) -> bool {
         self.known.readable && !self.ended
+    }
+
+    /// Whether an event said that the connection broke, though not all that it
+    /// still holds may have been read.
+    pub fn is_broken(&self) -> bool {
+        self.known.broken
+    }
+
+    /// Bytes that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Makes the next flush try, whatever was last seen: a Unix socket tells
+    /// only late that there is room.
+    pub fn try_again(&mut self) {
+        self.known.writable = true;
     }
 
     /// Whether nothing more will be read or written.
@@ -124,7 +147,7 @@ impl<T: Transport> Link<T> {
                     self.alive = true;
                     // What is drained still ends at the end if that was
                     // announced: no further event will tell of it.
-                    if drained && !self.known.read_closed {
+                    if drained && !self.known.read_closed && !self.known.urgent {
                         self.known.readable = false;
                     }
                     Read::Bytes(bytes)

@@ -337,14 +337,18 @@ impl<T: Transport> Tunnel<T> {
         let Some(ending) = session.ending() else {
             return;
         };
-        let level = if ending.is_misbehaviour() {
+        let lost = match totals.untaken {
+            0 => String::new(),
+            n => format!(", {n} B were not taken by the backend"),
+        };
+        let level = if ending.is_misbehaviour() || totals.untaken > 0 {
             Level::Warn
         } else {
             Level::Info
         };
         log!(
             level,
-            "{} closed: {ending}, {}, {:.1} s, in {} msgs {} B, out {} msgs {} B",
+            "{} closed: {ending}, {}, {:.1} s, in {} msgs {} B, out {} msgs {} B{lost}",
             self.label,
             ending.logged_code(),
             (now - self.since).as_secs_f64(),

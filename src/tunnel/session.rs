@@ -34,6 +34,10 @@ pub struct Session<T> {
     down: bool,
     /// Whether the client will send nothing more that counts.
     client_done: bool,
+    /// Whether the client's side was ended, behind the Close.
+    parted: bool,
+    /// Whether the tunnel is dropped when it is overdue again.
+    last_chance: bool,
     ending: Option<Ending>,
     /// When the Close is sent to the client though the backend has not ended.
     farewell: Option<Instant>,
@@ -48,6 +52,8 @@ pub struct Totals {
     pub up: Traffic,
     /// From the backend.
     pub down: Traffic,
+    /// Bytes that came from the client and the backend has not taken.
+    pub untaken: usize,
 }
 
 impl<T: Transport> Session<T> {
@@ -67,6 +73,8 @@ impl<T: Transport> Session<T> {
             up: true,
             down: true,
             client_done: false,
+            parted: false,
+            last_chance: false,
             ending: None,
             farewell: None,
             patient,
@@ -93,6 +101,7 @@ impl<T: Transport> Session<T> {
         Totals {
             up: self.client.traffic,
             down: self.backend.traffic,
+            untaken: self.backend.link.waiting(),
         }
     }
 
@@ -110,7 +119,8 @@ impl<T: Transport> Session<T> {
 
     /// Moves what can be moved; says whether there may be more at once.
     pub fn pump(&mut self, scratch: &mut Scratch, now: Instant) -> bool {
-        let before = self.moved();
+        self.notice_breaks(now);
+        let (before, waited) = (self.moved(), self.waiting());
         let up = self.pump_up(scratch, now);
         let down = self.pump_down(scratch, now);
         let after = self.moved();
@@ -123,6 +133,10 @@ impl<T: Transport> Session<T> {
         }
         self.part(now);
         self.flush(&mut scratch.made.lent, now);
+        if self.waiting() < waited && self.ending.is_some() {
+            self.clock.ending(now);
+            self.last_chance = false;
+        }
         if self.client.link.take_alive() {
             self.clock.heard(now);
         }
@@ -150,13 +164,40 @@ impl<T: Transport> Session<T> {
             }
             Due::Silent => self.leave(Ending::Silent, now),
             Due::Idle => self.leave(Ending::Idle, now),
-            Due::Overdue if self.down => {
-                self.farewell = Some(now);
-                self.clock.ending(now);
-            }
-            Due::Overdue => return true,
+            Due::Overdue => return self.overdue(now),
         }
         false
+    }
+
+    /// Nothing came nearer to the end for `close-timeout`. Who was not told yet
+    /// is told now, who took nothing is tried once more, and both have as long
+    /// again; then the tunnel is dropped.
+    fn overdue(&mut self, now: Instant) -> bool {
+        if self.last_chance || (self.parted && self.waiting() == 0) {
+            return true;
+        }
+        self.last_chance = true;
+        self.farewell = Some(now);
+        self.client_done = true;
+        self.client.link.try_again();
+        self.backend.link.try_again();
+        self.clock.ending(now);
+        false
+    }
+
+    /// A side that broke is noticed though nothing is read from it, because
+    /// the other one takes nothing. What it sent before may still be taken.
+    fn notice_breaks(&mut self, now: Instant) {
+        if self.client.link.is_broken() && !self.backend.link.is_flushed() && self.ending.is_none()
+        {
+            self.client.link.abandon();
+            self.down = false;
+            self.end(Ending::ClientGone, now);
+        }
+        if self.backend.link.is_broken() && !self.client.link.is_flushed() && self.ending.is_none()
+        {
+            self.end(Ending::BackendReset, now);
+        }
     }
 
     /// Ends the tunnel from this side: the client is told at once, and what it
@@ -166,6 +207,11 @@ impl<T: Transport> Session<T> {
             self.end(cause, now);
             self.farewell = Some(now);
         }
+    }
+
+    /// Bytes that neither side has taken yet.
+    fn waiting(&self) -> usize {
+        self.client.link.waiting() + self.backend.link.waiting()
     }
 
     fn moved(&self) -> (Traffic, Traffic) {
@@ -271,21 +317,17 @@ impl<T: Transport> Session<T> {
             self.farewell = None;
             if self.client_done {
                 self.client.link.finish();
+                self.parted = true;
             }
         }
     }
 
     fn flush(&mut self, lent: &mut Lent, now: Instant) {
-        let waiting = !self.client.link.is_flushed() || !self.backend.link.is_flushed();
         if let Err(e) = self.backend.flush(lent) {
             self.up_ended(Stop::DestinationBroken(e), now);
         }
         if let Err(e) = self.client.flush(lent) {
             self.down_ended(Stop::DestinationBroken(e), now);
-        }
-        let flushed = self.client.link.is_flushed() && self.backend.link.is_flushed();
-        if waiting && flushed && self.ending.is_some() {
-            self.clock.ending(now);
         }
     }
 

@@ -25,6 +25,8 @@ struct Far {
     room: usize,
     /// Whether it saw the end.
     finished: bool,
+    /// Whether the connection is known to be broken.
+    breaks: bool,
     /// Why it takes nothing any more.
     refuses: Option<ErrorKind>,
     writes: usize,
@@ -185,6 +187,8 @@ impl World {
                 readable: !far.sends.is_empty() || far.ends.is_some(),
                 writable: far.room > 0 || far.refuses.is_some(),
                 read_closed: far.ends.is_some(),
+                broken: far.breaks,
+                urgent: false,
             };
             self.tunnel.ready(side, seen);
         }
@@ -706,11 +710,12 @@ fn a_silent_client_is_pinged_and_then_left() {
     world.after(Duration::from_secs(30));
     assert_eq!(close_code(&world.take_client_received()), Some(1001));
     assert_eq!(world.ending(), Some(Ending::Silent));
-    assert_eq!(
-        world.after(Duration::from_secs(5)),
-        Need::Nothing,
+    world.after(Duration::from_secs(5));
+    assert!(
+        world.client.0.borrow().finished,
         "its Close is not waited for longer"
     );
+    assert_eq!(world.after(Duration::from_secs(5)), Need::Nothing);
 }
 
 #[test]
@@ -788,6 +793,47 @@ fn nobody_is_waited_for_longer_than_close_timeout() {
     world.pump();
     assert_eq!(world.after(Duration::from_millis(4999)), Need::Event);
     assert_eq!(world.after(Duration::from_millis(1)), Need::Nothing);
+}
+
+#[test]
+fn a_broken_client_is_noticed_though_its_backend_takes_nothing() {
+    let mut world = World::framed(Framing::Raw);
+    world.backend.0.borrow_mut().room = 0;
+    world.client_sends(&frame(0x82, b"stuck"));
+    world.pump();
+    world.client.0.borrow_mut().breaks = true;
+    world.pump();
+    assert_eq!(world.ending(), Some(Ending::ClientGone));
+    world.after(Duration::from_secs(5));
+    assert_eq!(world.after(Duration::from_secs(5)), Need::Nothing);
+}
+
+#[test]
+fn a_broken_backend_is_noticed_though_the_client_takes_nothing() {
+    let mut world = World::framed(Framing::Raw);
+    world.client.0.borrow_mut().room = 0;
+    world.backend_sends(b"stuck");
+    world.pump();
+    world.backend.0.borrow_mut().breaks = true;
+    world.pump();
+    assert_eq!(world.ending(), Some(Ending::BackendReset));
+    world.after(Duration::from_secs(5));
+    assert_eq!(world.after(Duration::from_secs(5)), Need::Nothing);
+}
+
+#[test]
+fn a_backend_that_is_slow_but_takes_gets_all_that_a_client_left() {
+    let mut world = World::framed(Framing::Raw);
+    world.backend.0.borrow_mut().room = 0;
+    world.client_sends(&[frame(0x82, &[7; 50_000]), close(1000)].concat());
+    world.pump();
+    for _ in 0..50 {
+        // Nobody tells of the room: a Unix socket does so late.
+        world.backend.0.borrow_mut().room = 1000;
+        assert_eq!(world.after(Duration::from_secs(5)), Need::Event);
+    }
+    assert_eq!(world.backend_received().len(), 50_000);
+    assert!(world.backend.0.borrow().finished);
 }
 
 #[test]

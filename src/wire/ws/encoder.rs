@@ -121,13 +121,14 @@ impl Encoder {
             }
         }
         // Replacing can make three bytes of one, more than a fragment may hold.
-        let mut rest = text.as_bytes();
+        let mut rest = text.as_str();
         while rest.len() > FRAGMENT {
-            let (front, back) = rest.split_at(FRAGMENT);
-            self.frame(front, &mut [], End::Open, out);
+            let within = (0..=FRAGMENT).rev().find(|&at| rest.is_char_boundary(at));
+            let (front, back) = rest.split_at(within.unwrap_or(rest.len()));
+            self.frame(front.as_bytes(), &mut [], End::Open, out);
             rest = back;
         }
-        self.frame(rest, &mut [], end, out);
+        self.frame(rest.as_bytes(), &mut [], end, out);
     }
 
     /// Appends one frame of `front` and `payload`, which may be masked in place.
