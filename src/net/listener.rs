@@ -17,6 +17,12 @@ use std::path::{Path, PathBuf};
 /// As many connections may wait to be accepted; the kernel may allow fewer.
 const BACKLOG: i32 = 1024;
 
+/// Bytes for a client that may wait in the kernel and are not under way yet.
+/// What waits longer waits here, where it is seen whether the client takes
+/// anything, and a ping is not behind megabytes.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 256 * 1024;
+
 /// A listening socket. A Unix one's file is removed when it is dropped.
 #[derive(Debug)]
 pub enum Listener {
@@ -76,7 +82,10 @@ impl Listener {
         }
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
+        // What is accepted here has these options from here.
         stream::prepare(&socket)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        socket.set_tcp_notsent_lowat(UNSENT)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(Listener::Tcp(TcpListener::from_std(socket.into())))

@@ -80,21 +80,13 @@ impl Stream {
 /// read also ends where a file descriptor was sent along.
 const SHORT_IS_ALL: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// Bytes that may wait in the kernel and are not under way yet. What waits
-/// longer waits here, where it is known: whether the other side takes anything,
-/// and what would be lost.
-const UNSENT: u32 = 128 * 1024;
-
-/// Small writes leave at once, a peer that vanishes is noticed, and little
-/// waits in the kernel. Sockets that a listener accepts have these from it.
+/// Small writes leave at once, and a peer that vanishes is noticed.
 pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(15));
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_notsent_lowat(UNSENT)?;
     Ok(())
 }
 
