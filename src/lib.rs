@@ -26,6 +26,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod address;
+pub mod cidr;
 pub mod cli;
 pub mod config;
 pub mod demo;
