@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -231,7 +232,8 @@ enum Commands {
     subcommand,
     name = "check",
     help_triggers("-h", "--help", "help"),
-    usage = "FILE\n       {command_name} FILE --url URL [--origin ORIGIN] [--subprotocol NAME]...",
+    usage = "FILE\n       {command_name} FILE --url URL [--origin ORIGIN] [--subprotocol NAME]...
+           [--client ADDRESS]",
     example = "{command_name} /etc/adit.toml
 {command_name} adit.toml --url wss://example.org/mqtt --origin https://example.org",
     note = "The listener is the one with the URL's port, or else the first. Nothing is
@@ -256,6 +258,11 @@ struct CheckArgs {
     /// a subprotocol to offer; repeatable, the preferred first
     #[argh(option)]
     subprotocol: Vec<String>,
+
+    /// the client's IP address, for \"allow\" and \"deny\" (default: one that may
+    /// connect)
+    #[argh(option)]
+    client: Option<String>,
 }
 
 impl CheckArgs {
@@ -265,11 +272,13 @@ impl CheckArgs {
                 url: url.parse()?,
                 origin: self.origin,
                 subprotocols: self.subprotocol,
+                client: self.client.as_deref().map(client_address).transpose()?,
             }),
             None if self.origin.is_some() => return Err("--origin without --url".to_owned()),
             None if !self.subprotocol.is_empty() => {
                 return Err("--subprotocol without --url".to_owned());
             }
+            None if self.client.is_some() => return Err("--client without --url".to_owned()),
             None => None,
         };
         Ok(Check {
@@ -277,6 +286,12 @@ impl CheckArgs {
             question,
         })
     }
+}
+
+fn client_address(text: &str) -> Result<IpAddr, String> {
+    let forms = "write an IP address like 192.0.2.1 or 2001:db8::1";
+    text.parse()
+        .map_err(|_| format!("client {text:?}: {forms}"))
 }
 
 /// Serve a page to try the tunnel with, and a backend behind it.

@@ -117,6 +117,33 @@ pub(super) struct Serve {
     #[argh(option)]
     max_connections: Option<String>,
 
+    /// most connections of a client at a time, or off; a client is an IPv4
+    /// address or an IPv6 /64 (default: off)
+    #[argh(option)]
+    max_connections_per_client: Option<String>,
+
+    /// most new connections a second, or off (default: off)
+    #[argh(option)]
+    new_connections_per_second: Option<String>,
+
+    /// most new connections a second of a client, or off (default: off)
+    #[argh(option)]
+    new_connections_per_second_per_client: Option<String>,
+
+    /// most new tunnels a second, or off (default: off)
+    #[argh(option)]
+    new_connections_per_second_per_route: Option<String>,
+
+    /// networks that may connect, like 10.0.0.0/8 or 2001:db8::/32; repeatable
+    /// (default: any)
+    #[argh(option)]
+    allow: Vec<String>,
+
+    /// networks that may not connect, even if allowed; repeatable (default:
+    /// none)
+    #[argh(option)]
+    deny: Vec<String>,
+
     /// longest time for a client's request (default: 10s)
     #[argh(option)]
     handshake_timeout: Option<String>,
@@ -207,15 +234,36 @@ impl Serve {
                 &self.max_connections_per_backend,
             ),
             ("max-connections", &self.max_connections),
+            (
+                "max-connections-per-client",
+                &self.max_connections_per_client,
+            ),
+            (
+                "new-connections-per-second",
+                &self.new_connections_per_second,
+            ),
+            (
+                "new-connections-per-second-per-client",
+                &self.new_connections_per_second_per_client,
+            ),
+            (
+                "new-connections-per-second-per-route",
+                &self.new_connections_per_second_per_route,
+            ),
             ("handshake-timeout", &self.handshake_timeout),
             ("drain-timeout", &self.drain_timeout),
             ("mode", &self.mode),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        let repeated = [("subprotocol", &self.subprotocol), ("origin", &self.origin)]
-            .into_iter()
-            .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
+        let repeated = [
+            ("subprotocol", &self.subprotocol),
+            ("origin", &self.origin),
+            ("allow", &self.allow),
+            ("deny", &self.deny),
+        ]
+        .into_iter()
+        .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
         let switches = [("require-origin", self.require_origin)]
             .into_iter()
             .filter_map(|(name, on)| on.then_some((name, "true")));

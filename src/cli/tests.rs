@@ -57,9 +57,13 @@ fn the_same_words_mean_the_same_in_the_file() {
         ("connect-timeout", "1s"),
         ("close-timeout", "2s"),
         ("max-connections-per-backend", "3"),
+        ("new-connections-per-second-per-route", "7"),
     ];
     let global = [
         ("max-connections", "4"),
+        ("max-connections-per-client", "8"),
+        ("new-connections-per-second", "9"),
+        ("new-connections-per-second-per-client", "10"),
         ("handshake-timeout", "5m"),
         ("drain-timeout", "6h"),
     ];
@@ -72,7 +76,8 @@ fn the_same_words_mean_the_same_in_the_file() {
     let file = lines(&global)
         + "[[listen]]\naddress = \"unix:/s\"\nmode = \"0660\"\n\
            [[route]]\nbackend = [\"h:1\", \"unix:@b\"]\nsubprotocol = [\"a\", \"b\"]\n\
-           origin = [\"https://a.example\", \"null\"]\nrequire-origin = true\n"
+           origin = [\"https://a.example\", \"null\"]\nrequire-origin = true\n\
+           allow = [\"10.0.0.0/8\", \"::1\"]\ndeny = \"10.1.0.0/16\"\n"
         + &lines(&words);
     let mut file = config::parse(&file, "f").unwrap();
     file.routes[0].line = None;
@@ -97,7 +102,8 @@ fn the_same_words_mean_the_same_in_the_file() {
         ];
         args.extend(["https://a.example", "--subprotocol=b", "--require-origin"]);
         args.extend(options.iter().map(String::as_str));
-        args.extend(["--origin=null", "unix:@b"]);
+        args.extend(["--origin=null", "unix:@b", "--allow", "10.0.0.0/8"]);
+        args.extend(["--allow=::1", "--deny=10.1.0.0/16"]);
         assert_eq!(served(&args), file);
     }
 }

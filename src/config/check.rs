@@ -4,11 +4,14 @@
 //! through the very function that the tunnel asks.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::words::{FRAME_TYPES, INVALID_UTF8, name_of};
 use crate::address::Listen;
+use crate::cidr::Cidr;
 use crate::server::Settings;
+use crate::tunnel::Refusal;
 use crate::tunnel::policy::{Choice, Request, choose, host};
 use crate::wire::Kind;
 use crate::wire::ws::FrameType;
@@ -69,6 +72,8 @@ pub struct Question {
     pub origin: Option<String>,
     /// The subprotocols offered, in this order.
     pub subprotocols: Vec<String>,
+    /// Where the client is; `None`: where it may be.
+    pub client: Option<IpAddr>,
 }
 
 /// What to say of a good file.
@@ -97,7 +102,12 @@ pub fn answer(settings: &Settings, question: &Question) -> Result<String, String
         origin: question.origin.as_deref(),
         subprotocols: question.subprotocols.iter().map(String::as_str).collect(),
     };
-    match choose(&settings.routes, listener, &request) {
+    let may = |choice: &Choice<'_, '_>| {
+        let client = question.client;
+        client.is_none() || choice.route.addresses.admit(client)
+    };
+    let chosen = choose(&settings.routes, listener, &request);
+    match chosen.and_then(|choice| may(&choice).then_some(choice).ok_or(Refusal::Address)) {
         Ok(choice) => Ok(describe(url, &choice, &format!("{listener}{why}"))),
         Err(refusal) => Err(format!(
             "{} at listener {listener}{why}: refused with HTTP {}: {refusal}",
@@ -142,6 +152,16 @@ fn describe(url: &Url, choice: &Choice<'_, '_>, listener: &str) -> String {
     }
     row("path", &route.path);
     row("subprotocol", choice.subprotocol.unwrap_or("(none)"));
+    let list = |networks: &[Cidr]| {
+        let texts: Vec<_> = networks.iter().map(Cidr::to_string).collect();
+        texts.join(", ")
+    };
+    let addresses = &route.addresses;
+    for (name, networks) in [("allow", &addresses.allow), ("deny", &addresses.deny)] {
+        if !networks.is_empty() {
+            row(name, &list(networks));
+        }
+    }
     row("framing", route.framing.name());
     if !route.framing.carries_type() {
         let frame_type = name_of(&FRAME_TYPES, route.frame_type);
@@ -193,6 +213,7 @@ mod tests {
             url: url.parse().unwrap(),
             origin: origin.map(str::to_owned),
             subprotocols: subprotocols.iter().map(|&s| s.to_owned()).collect(),
+            client: None,
         };
         answer(&parse(FILE, "f").unwrap(), &question)
     }
@@ -262,6 +283,7 @@ mod tests {
             url: "ws://a.example.org:9001/mqtt".parse().unwrap(),
             origin: None,
             subprotocols: Vec::new(),
+            client: None,
         };
         let refused = |question: &Question| answer(&settings, question).unwrap_err();
         assert_eq!(
@@ -278,6 +300,31 @@ mod tests {
             "ws://a.example.org:9001/mqtt at listener 127.0.0.1:9001: refused with HTTP 403: \
              an Origin header is required here (option `require-origin`)"
         );
+    }
+
+    #[test]
+    fn the_clients_address_is_tried_where_it_is_given() {
+        let lists = "backend = \"h:1\"\nallow = [\"10.0.0.0/8\", \"::1\"]\ndeny = \"10.1.0.0/16\"";
+        let settings = parse(&FILE.replacen("backend = \"h:1\"", lists, 1), "f").unwrap();
+        let ask = |client: &str| {
+            let question = Question {
+                url: "ws://x:8080/".parse().unwrap(),
+                origin: None,
+                subprotocols: Vec::new(),
+                client: client.parse().ok(),
+            };
+            answer(&settings, &question)
+        };
+        for client in ["", "10.2.0.1", "::1", "::ffff:10.2.0.1"] {
+            let text = ask(client).unwrap();
+            let rows = "\n  allow         10.0.0.0/8, ::1\n  deny          10.1.0.0/16\n";
+            assert!(text.contains(rows), "{client}: {text}");
+        }
+        for client in ["10.1.0.1", "192.0.2.1", "::2"] {
+            let refused = "ws://x:8080/ at listener :8080: refused with HTTP 403: this address \
+                may not connect (options `allow` and `deny`)";
+            assert_eq!(ask(client), Err(refused.to_owned()), "{client}");
+        }
     }
 
     #[test]

@@ -9,8 +9,9 @@
 //!
 //! TOML. `[[listen]]` tables say where to listen, `[[route]]` tables where
 //! requests go. What stands above them is either about the whole server
-//! (`max-connections`, `handshake-timeout`, `drain-timeout`) or the default of
-//! a route's key. Any of them can be one but `listener`, `host`, `path`,
+//! (`max-connections`, `max-connections-per-client`,
+//! `new-connections-per-second`, `new-connections-per-second-per-client`,
+//! `handshake-timeout`, `drain-timeout`) or the default of a route's key. Any of them can be one but `listener`, `host`, `path`,
 //! `subprotocol` and `backend`, which say what a route is and where it leads:
 //! those stand in a `[[route]]`. A route's own value replaces the default, and
 //! `off`, `false` or an empty list takes it back.

@@ -42,6 +42,9 @@ fn every_key_has_its_effect() {
     let settings = parse(
         r#"
         max-connections = 1_000
+        max-connections-per-client = 20
+        new-connections-per-second = 300
+        new-connections-per-second-per-client = "off"
         handshake-timeout = "2s"
         drain-timeout = 3
 
@@ -58,6 +61,9 @@ fn every_key_has_its_effect() {
         subprotocol = ["a", "b"]
         backend = ["h:1", "unix:@x"]
         max-connections-per-backend = 5
+        new-connections-per-second-per-route = 50
+        allow = ["10.0.0.0/8", "2001:db8::/32"]
+        deny = "10.1.2.3"
         framing = "length-u16"
         frame-type = "mirror"
         invalid-utf8 = "replace"
@@ -73,11 +79,14 @@ fn every_key_has_its_effect() {
     )
     .unwrap();
     assert_eq!(settings.max_connections, Some(1000));
+    assert_eq!(settings.limits.connections_per_client, Some(20));
+    assert_eq!(settings.limits.rate, Some(300));
+    assert_eq!(settings.limits.rate_per_client, None);
     assert_eq!(settings.handshake_timeout, Duration::from_secs(2));
     assert_eq!(settings.drain_timeout, Duration::from_secs(3));
     assert_eq!(settings.listeners[1].mode, Some(0o660));
     let route = &settings.routes[0];
-    assert_eq!(route.line, Some(12));
+    assert_eq!(route.line, Some(15));
     let socket = Listen::Unix("/run/a.sock".into());
     assert_eq!(route.listeners, ["8080".parse().unwrap(), socket]);
     assert_eq!(route.to_string(), "*.example.org/t/");
@@ -85,6 +94,9 @@ fn every_key_has_its_effect() {
     let named = Backend::Abstract("x".into());
     assert_eq!(route.backends, ["h:1".parse().unwrap(), named]);
     assert_eq!(route.max_connections_per_backend, Some(5));
+    assert_eq!(route.new_connections_per_second, Some(50));
+    assert_eq!(route.addresses.allow.len(), 2);
+    assert_eq!(route.addresses.deny, ["10.1.2.3".parse().unwrap()]);
     assert_eq!(route.framing.name(), "length-u16");
     assert_eq!(route.frame_type, FrameType::Mirror);
     assert_eq!(route.invalid_utf8, InvalidUtf8::Replace);
@@ -204,8 +216,8 @@ fn an_unknown_key_hears_of_the_known_ones() {
                 "1: unknown key \"framming\"; did you mean framing?",
                 "6: unknown key \"idle_timeout\"; did you mean idle-timeout?",
                 "7: unknown key \"foo\"; allowed are listener, host, path, subprotocol, backend, \
-                 max-connections-per-backend, framing, frame-type, invalid-utf8, max-message, \
-                 origin, require-origin, ping-interval, idle-timeout, connect-timeout, \
+                 max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
+                 framing, frame-type, invalid-utf8, max-message, origin, require-origin, ping-interval, idle-timeout, connect-timeout, \
                  close-timeout",
                 "8: unknown key \"max-connections\"; it stands at the top of the file, before the \
                  first table",
@@ -216,7 +228,10 @@ fn an_unknown_key_hears_of_the_known_ones() {
             &[
                 "1: unknown key \"host\"; it stands in a [[route]]",
                 "2: unknown key \"surprise\"; allowed are listen, route, max-connections, \
-                 handshake-timeout, drain-timeout, max-connections-per-backend, framing, \
+                 max-connections-per-client, new-connections-per-second, \
+                 new-connections-per-second-per-client, handshake-timeout, drain-timeout, \
+                 max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
+                 framing, \
                  frame-type, invalid-utf8, max-message, origin, require-origin, ping-interval, \
                  idle-timeout, connect-timeout, close-timeout",
                 "5: unknown key \"path\"; it stands in a [[route]]",

@@ -6,6 +6,7 @@
 
 use super::values::{address, choice, count, duration, duration_or_off, mode, path, size, token};
 use crate::address::{Backend, Listen};
+use crate::cidr::Cidr;
 use crate::server::Settings;
 use crate::tunnel::policy::{OriginRule, Route};
 use crate::wire::framing::Framing;
@@ -98,6 +99,19 @@ pub const RULES: &[Word<Route>] = &[
     Word::one("max-connections-per-backend", |route, text| {
         put(&mut route.max_connections_per_backend, count(text))
     }),
+    Word::one("new-connections-per-second-per-route", |route, text| {
+        put(&mut route.new_connections_per_second, count(text))
+    }),
+    Word::list(
+        "allow",
+        |route| route.addresses.allow.clear(),
+        |route, text| push(&mut route.addresses.allow, text.parse::<Cidr>()),
+    ),
+    Word::list(
+        "deny",
+        |route| route.addresses.deny.clear(),
+        |route, text| push(&mut route.addresses.deny, text.parse::<Cidr>()),
+    ),
     Word::one("framing", |route, text| {
         let names = Framing::ALL
             .iter()
@@ -140,6 +154,15 @@ pub const RULES: &[Word<Route>] = &[
 pub const GLOBAL: &[Word<Settings>] = &[
     Word::one("max-connections", |settings, text| {
         put(&mut settings.max_connections, count(text))
+    }),
+    Word::one("max-connections-per-client", |settings, text| {
+        put(&mut settings.limits.connections_per_client, count(text))
+    }),
+    Word::one("new-connections-per-second", |settings, text| {
+        put(&mut settings.limits.rate, count(text))
+    }),
+    Word::one("new-connections-per-second-per-client", |settings, text| {
+        put(&mut settings.limits.rate_per_client, count(text))
     }),
     Word::one("handshake-timeout", |settings, text| {
         put(&mut settings.handshake_timeout, duration(text))
@@ -293,6 +316,23 @@ mod tests {
                 "5900",
                 "backend \"5900\": no host; write HOST:PORT, tcp:HOST:PORT, unix:/path or \
                  unix:@name",
+            ),
+            (
+                "allow",
+                "10.0.0.1/8",
+                "allow \"10.0.0.1/8\": there are bits beyond the prefix; write 10.0.0.0/8, or \
+                 10.0.0.1 alone",
+            ),
+            (
+                "deny",
+                "all",
+                "deny \"all\": write an address or a network like 192.0.2.1, 10.0.0.0/8 or ::1/128",
+            ),
+            (
+                "new-connections-per-second-per-route",
+                "0",
+                "new-connections-per-second-per-route \"0\": write a number from 1 to 4294967295, \
+                 or off",
             ),
             (
                 "listener",

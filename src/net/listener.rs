@@ -41,6 +41,16 @@ pub enum Peer {
     Unix,
 }
 
+impl Peer {
+    /// The address that it connected from; none on a Unix socket.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Peer::Tcp(address) => Some(address.ip().to_canonical()),
+            Peer::Unix => None,
+        }
+    }
+}
+
 impl Listener {
     /// Opens all sockets of an address: a host name may have several, and no
     /// host at all means every address, IPv6 and IPv4. `mode` is the access

@@ -9,7 +9,7 @@
 use crate::address::Backend;
 use crate::net::{Address, Stream, resolve};
 use crate::tunnel::policy::Route;
-use crate::tunnel::{Label, Refusal};
+use crate::tunnel::{Label, Ration, Refusal};
 use log::warn;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -45,6 +45,8 @@ pub type Key = usize;
 pub struct Backends {
     keys: HashMap<Backend, Key>,
     states: Vec<State>,
+    /// How many of their failures the log takes, whoever causes them.
+    pub ration: Ration,
 }
 
 #[derive(Debug)]
@@ -174,21 +176,20 @@ impl Dial {
                     self.stream = Some((stream, now + self.timeout));
                     return Ok(());
                 }
-                Err(e) => self.failed(&e, backends),
+                Err(e) => self.failed(&e, backends, now),
             }
         }
     }
 
     /// Notes why the connection that was begun is not made.
-    pub fn failed(&mut self, error: &io::Error, backends: &Backends) {
+    pub fn failed(&mut self, error: &io::Error, backends: &mut Backends, now: Instant) {
+        let may_log = backends.ration.allows(now);
         let Some(state) = self.chosen.map(|key| &backends.states[key]) else {
             return;
         };
-        match self
-            .tried
-            .checked_sub(1)
-            .and_then(|at| state.addresses.get(at))
-        {
+        let tried = self.tried.checked_sub(1);
+        match tried.and_then(|at| state.addresses.get(at)) {
+            _ if !may_log => {}
             Some(Address::Tcp(address)) if state.addresses.len() > 1 => {
                 warn!(
                     "{}: backend {} at {address}: {error}",
@@ -285,7 +286,7 @@ mod tests {
                 Ok(true) => return Ok(dial.take(table).expect("it stands").0),
                 Ok(false) => std::thread::yield_now(),
                 Err(e) => {
-                    dial.failed(&e, table);
+                    dial.failed(&e, table, now);
                     dial.next(table, now)?;
                 }
             }

@@ -8,6 +8,7 @@
 
 mod backends;
 mod control;
+pub mod guard;
 mod limits;
 mod listening;
 pub mod settings;
@@ -18,9 +19,12 @@ pub use control::Loader;
 pub use settings::{ListenerSettings, Settings};
 
 use crate::net::{Peer, Stream};
-use crate::tunnel::{Context, Label, Need, Readiness, Refusal, Rules, Scratch, Side, Tunnel};
+use crate::tunnel::{
+    Context, Label, Need, Ration, Readiness, Refusal, Rules, Scratch, Side, Tunnel,
+};
 use backends::{Backends, Dial, resolve_all};
 use control::{Control, Loaded, Wish};
+use guard::{Door, Guard};
 use listening::Listeners;
 use log::{error, info, warn};
 use mio::event::Event;
@@ -63,8 +67,11 @@ pub struct Server {
     most: usize,
     listeners: Listeners,
     backends: Backends,
+    guard: Guard,
     table: Table,
     scratch: Scratch,
+    /// How many lines about refusals the log takes.
+    ration: Ration,
     accepted: u64,
     /// When the tunnels that are left are told to go; set once it stops.
     drain_at: Option<Instant>,
@@ -88,12 +95,14 @@ impl Server {
         Ok(Server {
             poll,
             control,
+            guard: Guard::new(settings.limits),
             most: limits::most_connections(settings.max_connections),
             settings,
             listeners,
             backends,
             table: Table::default(),
             scratch: Scratch::default(),
+            ration: Ration::default(),
             accepted: 0,
             drain_at: None,
             now: Instant::now(),
@@ -142,6 +151,8 @@ impl Server {
         let moments = [
             self.table.next_timer(),
             self.listeners.resume_at(),
+            self.ration.due(),
+            self.backends.ration.due(),
             self.drain_at,
         ];
         let next = moments.into_iter().flatten().min()?;
@@ -188,6 +199,7 @@ impl Server {
         let room = self.most.saturating_sub(self.table.len());
         let (table, registry, accepted) =
             (&mut self.table, self.poll.registry(), &mut self.accepted);
+        let (guard, ration) = (&mut self.guard, &mut self.ration);
         let (handshake_timeout, now) = (self.settings.handshake_timeout, self.now);
         self.listeners
             .accept(room, now, |mut stream: Stream, peer: Peer, listener| {
@@ -196,13 +208,22 @@ impl Server {
                     id: *accepted,
                     peer,
                 };
+                let pass = match guard.arrive(peer.ip(), now) {
+                    Ok(pass) => pass,
+                    Err(refusal) => {
+                        if ration.allows(now) {
+                            warn!("{label} dropped without an answer: {refusal}");
+                        }
+                        return;
+                    }
+                };
                 let key = table.vacant_key();
                 if let Err(e) = register(registry, &mut stream, key, Side::Client) {
                     error!("{label}: cannot watch the connection: {e}");
-                    return;
+                    return guard.leave(pass);
                 }
                 let tunnel = Tunnel::new(label, stream, listener.clone(), handshake_timeout, now);
-                table.insert(Slot::new(tunnel));
+                table.insert(Slot::new(tunnel, pass));
             });
     }
 
@@ -219,6 +240,12 @@ impl Server {
         while let Some(key) = self.table.expired(self.now) {
             self.with_context(key, |slot, cx| slot.tunnel.expire(cx));
             self.turn(key);
+        }
+        if let Some(lines) = self.ration.left_out(self.now) {
+            warn!("{lines} more refusals within a second are not in the log");
+        }
+        if let Some(lines) = self.backends.ration.left_out(self.now) {
+            warn!("{lines} more failures of backends within a second are not in the log");
         }
         if self.listeners.resume_at().is_some_and(|at| self.now >= at) {
             self.listeners.resume();
@@ -237,6 +264,7 @@ impl Server {
             if let Some(backend) = slot.backend {
                 self.backends.release(backend);
             }
+            self.guard.leave(slot.pass);
             self.listeners.resume();
         }
     }
@@ -262,8 +290,13 @@ impl Server {
         let Some(label) = self.table.get(key).map(|slot| slot.tunnel.label()) else {
             return;
         };
-        let mut dial = Box::new(self.backends.dial(&self.settings.routes[route], label));
-        let next = dial.next(&mut self.backends, self.now);
+        let place = &self.settings.routes[route];
+        let rate = place.new_connections_per_second;
+        let mut dial = Box::new(self.backends.dial(place, label));
+        let next = match self.guard.enter(route, rate, self.now) {
+            Ok(()) => dial.next(&mut self.backends, self.now),
+            refused => refused,
+        };
         self.dialled(key, dial, next);
     }
 
@@ -297,7 +330,8 @@ impl Server {
             }
             failed => {
                 let timed_out = io::Error::new(ErrorKind::TimedOut, "connect timeout");
-                dial.failed(&failed.err().unwrap_or(timed_out), &self.backends);
+                let error = failed.err().unwrap_or(timed_out);
+                dial.failed(&error, &mut self.backends, self.now);
                 let next = dial.next(&mut self.backends, self.now);
                 self.dialled(key, dial, next);
             }
@@ -340,12 +374,19 @@ impl Server {
             routes: &self.settings.routes,
             pages: &self.settings.pages,
         };
+        let mut door = Door::new(&mut self.guard, self.now);
         let mut cx = Context {
             scratch: &mut self.scratch,
             now: self.now,
             rules,
+            gate: &mut door,
+            ration: &mut self.ration,
         };
-        Some(work(slot, &mut cx))
+        let done = work(slot, &mut cx);
+        if let Some(client) = door.admitted() {
+            slot.pass.admitted_as(client);
+        }
+        Some(done)
     }
 
     fn reload(&mut self) {
@@ -369,6 +410,7 @@ impl Server {
             return error!("cannot reload, keeping the old settings: {e}");
         }
         self.backends.learn(resolved);
+        self.guard.obey(settings.limits);
         self.most = limits::most_connections(settings.max_connections);
         let (listeners, routes) = (settings.listeners.len(), settings.routes.len());
         self.settings = settings;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::guard::Limits;
 use crate::address::Listen;
 use crate::tunnel::pages::Page;
 use crate::tunnel::policy::Route;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// As many clients at a time; `None`: what the file descriptors allow.
     pub max_connections: Option<usize>,
+    /// How many may come of one client, and how fast.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -32,6 +35,7 @@ impl Default for Settings {
             handshake_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
             max_connections: None,
+            limits: Limits::default(),
         }
     }
 }

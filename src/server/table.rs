@@ -1,6 +1,7 @@
 //! The tunnels: where they are kept, whose turn it is, and when to look again.
 
 use super::backends::{Dial, Key};
+use super::guard::Pass;
 use super::timers::{Filed, Timers};
 use crate::net::Stream;
 use crate::tunnel::{Readiness, Side, Tunnel};
@@ -19,19 +20,22 @@ pub struct Slot {
     pub early: Readiness,
     /// Its backend, from then on.
     pub backend: Option<Key>,
+    /// What it counts as at the guard's.
+    pub pass: Pass,
     filed: Filed,
     queued: bool,
     buried: bool,
 }
 
 impl Slot {
-    /// A tunnel that has just begun.
-    pub fn new(tunnel: Tunnel<Stream>) -> Self {
+    /// A tunnel that has just begun, for a client that the guard let through.
+    pub fn new(tunnel: Tunnel<Stream>, pass: Pass) -> Self {
         Slot {
             tunnel,
             dial: None,
             early: Readiness::default(),
             backend: None,
+            pass,
             filed: None,
             queued: false,
             buried: false,

@@ -11,10 +11,12 @@
 pub mod deadlines;
 pub mod ending;
 pub mod endpoint;
+pub mod gate;
 pub mod link;
 pub mod opening;
 pub mod pages;
 pub mod policy;
+pub mod ration;
 pub mod relay;
 pub mod session;
 
@@ -22,8 +24,10 @@ pub mod session;
 mod tests;
 
 pub use crate::wire::Refusal;
+pub use gate::Gate;
 pub use link::{Link, Readiness};
 pub use opening::Rules;
+pub use ration::Ration;
 pub use relay::Scratch;
 
 use crate::address::{Backend, Listen};
@@ -32,7 +36,7 @@ use crate::wire::http;
 use crate::wire::ws::{Connection, Role};
 use ending::Ending;
 use endpoint::{Codec, Endpoint};
-use log::{Level, debug, info, log};
+use log::{Level, debug, info, log, log_enabled};
 use opening::{Accepted, Opening, Outcome};
 use session::Session;
 use std::fmt;
@@ -59,6 +63,10 @@ pub struct Context<'a> {
     pub now: Instant,
     /// What requests are judged by.
     pub rules: Rules<'a>,
+    /// Knows who may come in at all.
+    pub gate: &'a mut dyn Gate,
+    /// How many refusals the log takes.
+    pub ration: &'a mut Ration,
 }
 
 /// What a tunnel needs next.
@@ -130,7 +138,10 @@ impl<T: Transport> Tunnel<T> {
             label,
             since: now,
             until: Some(now + handshake_timeout),
-            phase: Phase::Opening(Link::new(transport), Opening::new(listener)),
+            phase: Phase::Opening(
+                Link::new(transport),
+                Opening::new(listener, label.peer.ip()),
+            ),
         }
     }
 
@@ -155,10 +166,12 @@ impl<T: Transport> Tunnel<T> {
     /// Does what can be done now.
     pub fn pump(&mut self, cx: &mut Context<'_>) -> Need {
         match &mut self.phase {
-            Phase::Opening(link, opening) => match opening.read(link, cx.scratch, cx.rules) {
-                Outcome::Incomplete => Need::Event,
-                outcome => self.opened(outcome, cx),
-            },
+            Phase::Opening(link, opening) => {
+                match opening.read(link, cx.scratch, cx.rules, cx.gate) {
+                    Outcome::Incomplete => Need::Event,
+                    outcome => self.opened(outcome, cx),
+                }
+            }
             Phase::Dialling(..) => Need::Event,
             Phase::Open(session) => {
                 let again = session.pump(cx.scratch, cx.now);
@@ -249,10 +262,20 @@ impl<T: Transport> Tunnel<T> {
     /// The request gets no tunnel.
     pub fn refuse(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
         let level = match refusal {
-            Refusal::Origin(_) => Level::Warn,
+            Refusal::Origin(_) | Refusal::Address => Level::Warn,
             Refusal::BadRequest(_) => Level::Warn,
+            Refusal::ClientConnections | Refusal::ClientRate => Level::Warn,
+            Refusal::Rate | Refusal::RouteRate => Level::Warn,
             _ => Level::Info,
         };
+        // Lines that nobody sees use up nothing.
+        if log_enabled!(level) && cx.ration.allows(cx.now) {
+            self.tell(refusal, level);
+        }
+        self.answer(&http::refusal(refusal), cx.now);
+    }
+
+    fn tell(&self, refusal: &Refusal, level: Level) {
         let label = self.label;
         match refusal {
             Refusal::Origin(Some(origin)) => log!(
@@ -262,7 +285,6 @@ impl<T: Transport> Tunnel<T> {
             ),
             _ => log!(level, "{label} refused: {}, {refusal}", refusal.status()),
         }
-        self.answer(&http::refusal(refusal), cx.now);
     }
 
     /// adit is stopping: who has a tunnel is told so, who has none gets none.

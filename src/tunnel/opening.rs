@@ -4,6 +4,7 @@
 //! The backend is connected before the 101 goes out, so that a failure is an
 //! honest HTTP status and a retry is invisible to the client.
 
+use super::Gate;
 use super::link::{Link, Read};
 use super::pages::Page;
 use super::policy::{self, Route, Timeouts};
@@ -15,6 +16,7 @@ use crate::wire::framing::Framing;
 use crate::wire::http::{MAX_HEAD, Request};
 use crate::wire::ws::handshake::Upgrade;
 use crate::wire::ws::{FrameType, Text};
+use std::net::IpAddr;
 
 /// The first byte of a TLS handshake record (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -99,14 +101,17 @@ pub struct Rules<'a> {
 #[derive(Debug)]
 pub struct Opening {
     listener: Listen,
+    /// Whose connection it is; `None` where that has no address.
+    client: Option<IpAddr>,
     head: Vec<u8>,
 }
 
 impl Opening {
-    /// The opening of a connection that came in at `listener`.
-    pub fn new(listener: Listen) -> Self {
+    /// The opening of a connection that came in at `listener` from `client`.
+    pub fn new(listener: Listen, client: Option<IpAddr>) -> Self {
         Opening {
             listener,
+            client,
             head: Vec::new(),
         }
     }
@@ -122,12 +127,13 @@ impl Opening {
         link: &mut Link<T>,
         scratch: &mut Scratch,
         rules: Rules<'_>,
+        gate: &mut dyn Gate,
     ) -> Outcome {
         loop {
             match link.read(&mut scratch.read, &mut scratch.made.lent) {
                 Read::Blocked => return Outcome::Incomplete,
                 Read::End | Read::Broken(_) => return Outcome::Gone,
-                Read::Bytes(n) => match self.add(&scratch.read[..n], rules) {
+                Read::Bytes(n) => match self.add(&scratch.read[..n], rules, gate) {
                     Outcome::Incomplete => continue,
                     outcome => return outcome,
                 },
@@ -135,7 +141,7 @@ impl Opening {
         }
     }
 
-    fn add(&mut self, bytes: &[u8], rules: Rules<'_>) -> Outcome {
+    fn add(&mut self, bytes: &[u8], rules: Rules<'_>, gate: &mut dyn Gate) -> Outcome {
         let first = !self.has_begun();
         // Where a head may end: only then, and at the start, is it parsed, so
         // that a byte at a time costs no more than all at once.
@@ -151,8 +157,14 @@ impl Opening {
         }
         match Request::parse(&self.head) {
             Ok(None) => Outcome::Incomplete,
-            Ok(Some(request)) => decide(&request, &self.head[request.len..], &self.listener, rules)
-                .unwrap_or_else(Outcome::Refused),
+            Ok(Some(request)) => {
+                // By the address alone, before anything is done for it.
+                let admitted = gate.admit(self.client);
+                let early = &self.head[request.len..];
+                admitted
+                    .and_then(|()| decide(&request, early, &self.listener, self.client, rules))
+                    .unwrap_or_else(Outcome::Refused)
+            }
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
@@ -163,6 +175,7 @@ fn decide(
     request: &Request<'_>,
     early: &[u8],
     listener: &Listen,
+    client: Option<IpAddr>,
     rules: Rules<'_>,
 ) -> Result<Outcome, Refusal> {
     if request.method != "GET" {
@@ -194,6 +207,9 @@ fn decide(
     // A plain request for a path that is served learns what is spoken there.
     let upgrade = upgrade?;
     let choice = choice?;
+    if !choice.route.addresses.admit(client) {
+        return Err(Refusal::Address);
+    }
     Ok(Outcome::Accepted(Accepted {
         route: choice.index,
         accept: upgrade.accept(),

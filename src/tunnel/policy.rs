@@ -18,9 +18,11 @@ use crate::address::{Backend, Listen};
 use crate::wire::framing::Framing;
 use crate::wire::ws::{FrameType, InvalidUtf8};
 
+pub mod addresses;
 pub mod host;
 pub mod origin;
 
+pub use addresses::Addresses;
 pub use host::HostPattern;
 pub use origin::{OriginRule, Origins};
 
@@ -42,6 +44,8 @@ pub struct Route {
     pub backends: Vec<Backend>,
     /// As many tunnels at a time to each backend; `None`: any number.
     pub max_connections_per_backend: Option<usize>,
+    /// As many new tunnels a second; `None`: any number.
+    pub new_connections_per_second: Option<usize>,
     /// How messages lie in the backend's byte stream.
     pub framing: Framing,
     /// Which type the messages towards the client have.
@@ -50,6 +54,8 @@ pub struct Route {
     pub invalid_utf8: InvalidUtf8,
     /// As many bytes in a message that has to be held or announced.
     pub max_message: u64,
+    /// The addresses that may connect.
+    pub addresses: Addresses,
     /// The origins that may connect besides the request's own.
     pub origins: Origins,
     /// Whether a request without an origin, so not from a browser, is refused.
@@ -68,10 +74,12 @@ impl Default for Route {
             subprotocols: Vec::new(),
             backends: Vec::new(),
             max_connections_per_backend: None,
+            new_connections_per_second: None,
             framing: Framing::Raw,
             frame_type: FrameType::default(),
             invalid_utf8: InvalidUtf8::default(),
             max_message: 1 << 20,
+            addresses: Addresses::default(),
             origins: Origins::default(),
             require_origin: false,
             timeouts: Timeouts::default(),

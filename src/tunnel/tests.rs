@@ -10,6 +10,7 @@ use crate::wire::ws::{FrameType, mask};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// The far end of a fake connection.
@@ -105,7 +106,27 @@ struct World {
     backend: Fake,
     routes: Vec<Route>,
     scratch: Scratch,
+    gate: FakeGate,
+    ration: Ration,
     now: Instant,
+}
+
+/// Lets everybody in, or nobody, and notes who asked.
+#[derive(Debug, Default)]
+struct FakeGate {
+    asked: Vec<Option<IpAddr>>,
+    refuses: Option<Refusal>,
+}
+
+impl Gate for FakeGate {
+    fn admit(&mut self, client: Option<IpAddr>) -> Result<(), Refusal> {
+        self.asked.push(client);
+        self.refuses.clone().map_or(Ok(()), Err)
+    }
+
+    fn failed(&mut self, _: Option<IpAddr>) -> Duration {
+        Duration::ZERO
+    }
 }
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
@@ -137,6 +158,8 @@ impl World {
             backend,
             routes: vec![route],
             scratch: Scratch::default(),
+            gate: FakeGate::default(),
+            ration: Ration::default(),
             now,
         }
     }
@@ -168,6 +191,8 @@ impl World {
             scratch: &mut self.scratch,
             now: self.now,
             rules,
+            gate: &mut self.gate,
+            ration: &mut self.ration,
         };
         work(&mut self.tunnel, &mut cx)
     }

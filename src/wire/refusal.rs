@@ -10,6 +10,8 @@ pub enum Refusal {
     BadRequest(&'static str),
     /// The origin may not connect to this route; holds the origin, if any came.
     Origin(Option<String>),
+    /// The route's `deny` or `allow` keeps the client's address out.
+    Address,
     /// No route has this host and path.
     NotFound,
     /// Not a GET.
@@ -25,6 +27,14 @@ pub enum Refusal {
     /// None of the offered subprotocols is served, or none was offered where
     /// one is needed; holds those which are served.
     Subprotocol(Vec<String>),
+    /// The client has `max-connections-per-client` connections already.
+    ClientConnections,
+    /// The client has used up `new-connections-per-second-per-client`.
+    ClientRate,
+    /// All together have used up `new-connections-per-second`.
+    Rate,
+    /// The route's `new-connections-per-second-per-route` is used up.
+    RouteRate,
     /// The only backend refused or cannot be reached.
     BackendUnreachable,
     /// The only backend did not answer within `connect-timeout`.
@@ -42,14 +52,17 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Refusal::BadRequest(_) | Refusal::Subprotocol(_) => 400,
-            Refusal::Origin(_) => 403,
+            Refusal::Origin(_) | Refusal::Address => 403,
             Refusal::NotFound => 404,
             Refusal::Method => 405,
             Refusal::HeadTimeout => 408,
             Refusal::NotUpgrade | Refusal::Version => 426,
+            // RFC 6585 section 4.
+            Refusal::ClientConnections | Refusal::ClientRate => 429,
             Refusal::HeadTooLarge => 431,
             Refusal::BackendUnreachable => 502,
             Refusal::BackendsDown | Refusal::BackendsFull | Refusal::Draining => 503,
+            Refusal::Rate | Refusal::RouteRate => 503,
             Refusal::BackendTimeout => 504,
         }
     }
@@ -64,6 +77,10 @@ impl Refusal {
             // RFC 6455 section 4.2.2, step 4.
             Refusal::Version => Some("Upgrade: websocket\r\nSec-WebSocket-Version: 13"),
             Refusal::BackendsDown | Refusal::BackendsFull => Some("Retry-After: 1"),
+            // At one connection a second or more, the next may come within one.
+            Refusal::ClientRate | Refusal::Rate | Refusal::RouteRate => Some("Retry-After: 1"),
+            // When one of its own will end, only the client can know.
+            Refusal::ClientConnections => Some("Retry-After: 10"),
             _ => None,
         }
     }
@@ -78,6 +95,19 @@ impl fmt::Display for Refusal {
                 "this origin may not connect; the option `origin` can allow it"
             }
             Refusal::Origin(None) => "an Origin header is required here (option `require-origin`)",
+            Refusal::Address => "this address may not connect (options `allow` and `deny`)",
+            Refusal::ClientConnections => {
+                "too many connections from this address (option `max-connections-per-client`)"
+            }
+            Refusal::ClientRate => {
+                "too many new connections from this address \
+                 (option `new-connections-per-second-per-client`)"
+            }
+            Refusal::Rate => "too many new connections (option `new-connections-per-second`)",
+            Refusal::RouteRate => {
+                "too many new connections to this tunnel \
+                 (option `new-connections-per-second-per-route`)"
+            }
             Refusal::NotFound => "no tunnel at this host and path",
             Refusal::Method => "only GET opens a WebSocket",
             Refusal::HeadTimeout => "the request did not arrive in time",

@@ -58,6 +58,7 @@ fn phrase(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         426 => "Upgrade Required",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
@@ -87,6 +88,11 @@ mod tests {
             Refusal::BadRequest("what is wrong"),
             Refusal::Origin(Some("https://evil.example".into())),
             Refusal::Origin(None),
+            Refusal::Address,
+            Refusal::ClientConnections,
+            Refusal::ClientRate,
+            Refusal::Rate,
+            Refusal::RouteRate,
             Refusal::NotFound,
             Refusal::Method,
             Refusal::HeadTimeout,
@@ -112,6 +118,9 @@ mod tests {
                 head.contains(&format!("Content-Length: {}\r\n", body.len())),
                 "{text}"
             );
+            // RFC 6585 section 4 and RFC 9110 section 15.6.4.
+            let is_over_soon = [429, 503].contains(&cause.status()) && cause != Refusal::Draining;
+            assert_eq!(head.contains("\r\nRetry-After: "), is_over_soon, "{text}");
             assert!(head.ends_with("Connection: close"), "{text}");
             assert_eq!(body.matches('\n').count(), 1, "{text}");
             assert!(
