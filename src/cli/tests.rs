@@ -280,6 +280,23 @@ fn what_makes_no_sense_ends_with_2_and_a_hint() {
 
 #[cfg(unix)]
 #[test]
+fn a_client_to_try_is_an_address_and_needs_a_url() {
+    let client = |args: &[&str]| match typed(&[&["check", "f"], args].concat()) {
+        Ok(Command::Check(check)) => check.question.and_then(|question| question.client),
+        other => panic!("{other:?}"),
+    };
+    let address = client(&["--url", "ws://h", "--client", "2001:db8::1"]);
+    assert_eq!(address, "2001:db8::1".parse().ok());
+    assert_eq!(client(&["--url", "ws://h"]), None);
+    let refused = |args: &[&str]| refused(&[&["check", "f"], args].concat());
+    assert_eq!(refused(&["--client", "::1"]), "--client without --url");
+    assert_eq!(
+        refused(&["--url", "ws://h", "--client", "10.0.0.0/8"]),
+        "client \"10.0.0.0/8\": write an IP address like 192.0.2.1 or 2001:db8::1"
+    );
+}
+
+#[test]
 fn an_argument_that_is_not_utf8_is_refused() {
     use std::os::unix::ffi::OsStringExt;
     let exit = parse([OsString::from_vec(b"a\xff".to_vec())]).unwrap_err();

@@ -33,7 +33,7 @@ const SUBSCRIBER: u8 = 64;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// As many clients in a generation.
-const GENERATION: usize = 8192;
+const GENERATION: usize = 4096;
 
 /// What a client waits after its first failure, doubled with each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(125);

@@ -929,3 +929,31 @@ fn whatever_the_pieces_and_the_room_all_bytes_arrive_in_order() {
         Ok(())
     });
 }
+
+#[test]
+fn the_gate_is_asked_once_before_a_route_is_looked_up() {
+    let mut world = World::connected(Route {
+        path: "/elsewhere".to_owned(),
+        ..Route::default()
+    });
+    world.gate.refuses = Some(Refusal::ClientRate);
+    world.client_sends(&REQUEST[..10]);
+    world.pump();
+    assert!(world.gate.asked.is_empty(), "the head is not whole");
+    world.client_sends(&REQUEST[10..]);
+    world.pump();
+    assert_eq!(world.gate.asked, [None], "a Unix socket has no address");
+    let answer = world.take_client_received();
+    assert!(answer.starts_with(b"HTTP/1.1 429 "));
+}
+
+#[test]
+fn who_has_no_address_is_in_no_network() {
+    let mut route = Route::default();
+    route.addresses.allow = vec!["::/0".parse().unwrap()];
+    let mut world = World::connected(route);
+    world.client_sends(REQUEST);
+    world.pump();
+    let answer = world.take_client_received();
+    assert!(answer.starts_with(b"HTTP/1.1 403 "));
+}

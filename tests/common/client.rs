@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
+use std::net::IpAddr;
 
 use super::Socket;
 
@@ -68,7 +69,21 @@ impl Client {
     /// Asks for a tunnel and takes whatever answer comes.
     #[track_caller]
     pub fn ask(address: &str, path: &str, headers: &[&str]) -> (Self, Response) {
-        let mut client = Self::connect(address);
+        Self::over(Socket::connect(address), path, headers)
+    }
+
+    /// Asks for a tunnel to `/` from another address, see [`Socket::connect_from`].
+    #[track_caller]
+    pub fn ask_from(source: impl Into<IpAddr>, address: &str) -> (Self, Response) {
+        Self::over(Socket::connect_from(source.into(), address), "/", &[])
+    }
+
+    #[track_caller]
+    fn over(socket: Socket, path: &str, headers: &[&str]) -> (Self, Response) {
+        let mut client = Client {
+            socket,
+            ahead: VecDeque::new(),
+        };
         client.socket.say(request(path, headers).as_bytes());
         let response = client.response();
         (client, response)

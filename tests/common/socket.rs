@@ -1,12 +1,12 @@
 //! A stream of either family, under the addresses that adit's user writes.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 
 use super::PATIENCE;
 
@@ -32,6 +32,21 @@ impl Socket {
         socket
             .unwrap_or_else(|e| panic!("connecting to {address}: {e}"))
             .prepared()
+    }
+
+    /// Connects to `HOST:PORT` from an address of this machine's own choice:
+    /// all of 127.0.0.0/8 is there to be many clients.
+    #[track_caller]
+    pub fn connect_from(source: IpAddr, address: &str) -> Self {
+        let address: std::net::SocketAddr = address.parse().unwrap();
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None);
+        let socket = socket.unwrap();
+        let source = std::net::SocketAddr::new(source, 0);
+        socket.bind(&source.into()).unwrap();
+        socket
+            .connect(&address.into())
+            .unwrap_or_else(|e| panic!("connecting from {source} to {address}: {e}"));
+        Socket::Tcp(socket.into()).prepared()
     }
 
     /// With no delay and with the time limits of a test.
