@@ -202,7 +202,7 @@ fn new_limits_hold_from_a_reload_on() {
     let _clients = [0; 2].map(|_| adit.client());
     write("max-connections-per-client = 2\n");
     adit.signal(rustix::process::Signal::HUP);
-    adit.wait_for_log("reloaded: ");
+    adit.wait_for_log(" reloaded ");
     // Who came before counts.
     let (_client, answer) = Client::ask(&adit.address, "/", &[]);
     assert_eq!(answer.status, 429);
