@@ -14,6 +14,7 @@ pub mod fault;
 pub mod framing;
 pub mod gather;
 pub mod http;
+pub mod proxy_protocol;
 pub mod queue;
 pub mod refusal;
 pub mod ws;
