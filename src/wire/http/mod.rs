@@ -1,6 +1,7 @@
 //! HTTP/1.1 as far as an opening handshake needs it: one request head in, one
 //! response out.
 
+pub mod forwarded;
 mod request;
 mod response;
 

@@ -18,6 +18,8 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// The path, without the query.
     pub path: &'a str,
+    /// The query, without its question mark; empty if there is none.
+    pub query: &'a str,
     /// 1 of HTTP/1.1.
     pub minor_version: u8,
     /// The one Host header: host and perhaps port.
@@ -46,10 +48,12 @@ impl<'a> Request<'a> {
         else {
             return Err(Refusal::BadRequest("the request is not HTTP/1.1"));
         };
+        let (path, query) = path_and_query(target)?;
         let mut request = Request {
             len,
             method,
-            path: path(target)?,
+            path,
+            query,
             minor_version,
             host: "",
             headers: head.headers.to_vec(),
@@ -61,14 +65,19 @@ impl<'a> Request<'a> {
         Ok(Some(request))
     }
 
-    /// The values of a header field, in order; one that is not text is empty.
-    fn values(&self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    /// The values of a header field, in order, as their bytes are.
+    pub fn lines(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
         let named = self
             .headers
             .iter()
             .filter(move |h| h.name.eq_ignore_ascii_case(name));
-        named.map(|h| {
-            std::str::from_utf8(h.value)
+        named.map(|h| h.value)
+    }
+
+    /// The values of a header field, in order; one that is not text is empty.
+    fn values(&self, name: &'static str) -> impl Iterator<Item = &'a str> {
+        self.lines(name).map(|value| {
+            std::str::from_utf8(value)
                 .unwrap_or("")
                 .trim_matches([' ', '\t'])
         })
@@ -106,19 +115,20 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The path of a request target in origin or absolute form (RFC 9112 section
-/// 3.2), without the query.
-fn path(target: &str) -> Result<&str, Refusal> {
+/// The path and the query of a request target in origin or absolute form (RFC
+/// 9112 section 3.2).
+fn path_and_query(target: &str) -> Result<(&str, &str), Refusal> {
     let origin_form = match target.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => {
             rest.find(['/', '?']).map_or("/", |at| &rest[at..])
         }
         _ => target,
     };
-    let path = origin_form.split(['?', '#']).next().unwrap_or_default();
+    let resource = origin_form.split('#').next().unwrap_or_default();
+    let (path, query) = resource.split_once('?').unwrap_or((resource, ""));
     match path {
-        "" => Ok("/"),
-        path if path.starts_with('/') => Ok(path),
+        "" => Ok(("/", query)),
+        path if path.starts_with('/') => Ok((path, query)),
         _ => Err(Refusal::BadRequest("the request target must be a path")),
     }
 }
@@ -147,18 +157,22 @@ mod tests {
     }
 
     #[test]
-    fn targets_yield_their_path() {
-        for (target, expected) in [
-            ("/", "/"),
-            ("/t?x=/y", "/t"),
-            ("http://h/t?x", "/t"),
-            ("ws://h", "/"),
-            ("http://h?x", "/"),
-            ("/redirect?to=http://x", "/redirect"),
-            ("/a://b", "/a://b"),
+    fn targets_yield_their_path_and_query() {
+        for (target, path, query) in [
+            ("/", "/", ""),
+            ("/t?x=/y", "/t", "x=/y"),
+            ("/t?x?y#z?", "/t", "x?y"),
+            ("/t#x?y", "/t", ""),
+            ("/t?", "/t", ""),
+            ("http://h/t?x", "/t", "x"),
+            ("ws://h", "/", ""),
+            ("http://h?x", "/", "x"),
+            ("/redirect?to=http://x", "/redirect", "to=http://x"),
+            ("/a://b", "/a://b", ""),
         ] {
             let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
-            assert_eq!(parse(&head).unwrap().unwrap().path, expected);
+            let request = parse(&head).unwrap().unwrap();
+            assert_eq!((request.path, request.query), (path, query), "{target}");
         }
     }
 
