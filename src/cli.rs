@@ -175,6 +175,7 @@ fn flat(message: &str) -> String {
 /// Options that take no value.
 const SWITCHES: &[&str] = &[
     "--require-origin",
+    "--accept-proxy",
     "--verbose",
     "--quiet",
     "--version",

@@ -37,6 +37,12 @@ use crate::config::{self, Source};
   content-length      a Content-Length header, as in the Language Server Protocol
   record              a type and a length go before each message or fragment
 ",
+    note = "Greetings, where \\r, \\n, \\t and \\\\ are understood and values are escaped:
+  %a %h %p            the client's address, host name or address, and port
+  %H %u %q            the Host header, the path, the query
+  %o %s               the origin, the subprotocol
+  %t %c %%            the token's subject, the certificate's name, a %
+",
     note = "Times: 500ms, 10s, 5m, 1h, or a number of seconds.
 Sizes: a number of bytes, or 64KiB, 1MiB, 1MB, 1GiB.",
     note = "
@@ -92,6 +98,26 @@ pub(super) struct Serve {
     /// refuse clients without an Origin, so all but browsers
     #[argh(switch)]
     require_origin: bool,
+
+    /// addresses or networks like 10.0.0.0/8 whose PROXY headers and
+    /// X-Forwarded-For are believed, or unix for a Unix socket's clients;
+    /// repeatable (default: none)
+    #[argh(option)]
+    trusted_proxies: Vec<String>,
+
+    /// take a PROXY header, v1 or v2, before anything else from each trusted
+    /// proxy
+    #[argh(switch)]
+    accept_proxy: bool,
+
+    /// begin each backend connection with a PROXY header: v1, v2 or off
+    /// (default: off)
+    #[argh(option)]
+    send_proxy: Option<String>,
+
+    /// say this to the backend first; see below (default: nothing)
+    #[argh(option)]
+    greeting: Option<String>,
 
     /// time from ping to ping, or off (default: 30s)
     #[argh(option)]
@@ -211,7 +237,12 @@ impl Serve {
             .iter()
             .map(|text| ("backend", text.as_str()))
             .collect();
+        let greeting = self.greeting.as_deref().map(unescape).transpose();
+        let greeting = greeting.map_err(|error| vec![error])?;
         words.extend(self.options());
+        for (_, value) in words.iter_mut().filter(|(name, _)| *name == "greeting") {
+            *value = greeting.as_deref().unwrap_or(value);
+        }
         let settings = config::command_line(listen, &words)?;
         Ok(Source::CommandLine(Box::new(settings)))
     }
@@ -225,6 +256,8 @@ impl Serve {
             ("frame-type", &self.frame_type),
             ("invalid-utf8", &self.invalid_utf8),
             ("max-message", &self.max_message),
+            ("send-proxy", &self.send_proxy),
+            ("greeting", &self.greeting),
             ("ping-interval", &self.ping_interval),
             ("idle-timeout", &self.idle_timeout),
             ("connect-timeout", &self.connect_timeout),
@@ -261,12 +294,35 @@ impl Serve {
             ("origin", &self.origin),
             ("allow", &self.allow),
             ("deny", &self.deny),
+            ("trusted-proxies", &self.trusted_proxies),
         ]
         .into_iter()
         .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
-        let switches = [("require-origin", self.require_origin)]
-            .into_iter()
-            .filter_map(|(name, on)| on.then_some((name, "true")));
+        let switches = [
+            ("require-origin", self.require_origin),
+            ("accept-proxy", self.accept_proxy),
+        ]
+        .into_iter()
+        .filter_map(|(name, on)| on.then_some((name, "true")));
         single.chain(repeated).chain(switches).collect()
     }
+}
+
+/// A shell gives no line ends: `\r`, `\n`, `\t` and `\\` stand for them.
+fn unescape(text: &str) -> Result<String, String> {
+    let mut chars = text.chars();
+    let mut unescaped = String::new();
+    while let Some(c) = chars.next() {
+        unescaped.push(match c {
+            '\\' => match chars.next() {
+                Some('r') => '\r',
+                Some('n') => '\n',
+                Some('t') => '\t',
+                Some('\\') => '\\',
+                _ => return Err("greeting: after \\ comes r, n, t or another \\".to_owned()),
+            },
+            c => c,
+        });
+    }
+    Ok(unescaped)
 }

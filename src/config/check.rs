@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::words::{FRAME_TYPES, INVALID_UTF8, name_of};
+use super::words::{FRAME_TYPES, INVALID_UTF8, VERSIONS, name_of};
 use crate::address::Listen;
 use crate::cidr::Cidr;
 use crate::server::Settings;
@@ -20,6 +20,7 @@ use crate::wire::ws::FrameType;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     text: String,
+    is_secure: bool,
     authority: String,
     host: String,
     port: u16,
@@ -56,6 +57,7 @@ fn parse_url(text: &str) -> Result<Url, &'static str> {
     let path = resource.split('?').next().unwrap_or_default();
     Ok(Url {
         text: text.to_owned(),
+        is_secure: default_port == 443,
         authority: authority.to_owned(),
         host: host.trim_matches(['[', ']']).to_owned(),
         port: port.unwrap_or(default_port),
@@ -98,6 +100,8 @@ pub fn answer(settings: &Settings, question: &Question) -> Result<String, String
     let (listener, why) = listener_for(settings, url).ok_or("no listener")?;
     let request = Request {
         host: &url.authority,
+        // Only a proxy takes TLS off, and only a trusted one is believed.
+        https: url.is_secure && !settings.trusted.0.is_empty(),
         path: &url.path,
         origin: question.origin.as_deref(),
         subprotocols: question.subprotocols.iter().map(String::as_str).collect(),
@@ -174,6 +178,13 @@ fn describe(url: &Url, choice: &Choice<'_, '_>, listener: &str) -> String {
     }
     for backend in &route.backends {
         row("backend", &backend.to_string());
+    }
+    if let Some(version) = route.send_proxy {
+        row("send-proxy", name_of(&VERSIONS, version));
+    }
+    if !route.greeting.is_empty() {
+        // It may hold a password.
+        row("greeting", "(set)");
     }
     text
 }

@@ -9,6 +9,7 @@ use super::words::{GLOBAL, LISTEN, ListenDraft, PLACE, RULES, find};
 use crate::address::Listen;
 use crate::server::Settings;
 use crate::server::settings::ListenerSettings;
+use crate::tunnel::identity::Trusted;
 use crate::tunnel::policy::Route;
 
 /// Where a key was given, and whether its values are allowed.
@@ -82,8 +83,14 @@ impl RouteDraft {
 }
 
 impl ListenDraft {
-    /// The finished listener, or the key that is wrong or missing.
-    pub(super) fn build(self) -> Result<ListenerSettings, (&'static str, String)> {
+    /// The finished listener, or the key that is wrong or missing. `trusted`:
+    /// `None` if that is not known.
+    pub(super) fn build(
+        self,
+        trusted: Option<&Trusted>,
+    ) -> Result<ListenerSettings, (&'static str, String)> {
+        let accept_proxy = self.accept_proxy;
+        let nobody = trusted.is_some_and(|trusted| !trusted.has_networks());
         match (self.address, self.mode) {
             (None, _) => Err((
                 "address",
@@ -93,7 +100,17 @@ impl ListenDraft {
                 "mode",
                 format!("mode with address {address}; only unix:/path has a mode"),
             )),
-            (Some(address), mode) => Ok(ListenerSettings { address, mode }),
+            (Some(Listen::Tcp { .. }), _) if accept_proxy && nobody => Err((
+                "accept-proxy",
+                "accept-proxy without trusted-proxies; write trusted-proxies = [\"ADDRESS/BITS\"] \
+                 with the networks that PROXY headers come from"
+                    .to_owned(),
+            )),
+            (Some(address), mode) => Ok(ListenerSettings {
+                address,
+                mode,
+                accept_proxy,
+            }),
         }
     }
 }
@@ -110,6 +127,7 @@ pub fn command_line(listen: &str, options: &[(&str, &str)]) -> Result<Settings, 
     let mut listener = ListenDraft::default();
     let mut draft = RouteDraft::default();
     let mut errors = Vec::new();
+    let mut trusted = true;
     match listen.parse::<Listen>() {
         Ok(address) => listener.address = Some(address),
         Err(error) => errors.push(error.to_string()),
@@ -120,7 +138,9 @@ pub fn command_line(listen: &str, options: &[(&str, &str)]) -> Result<Settings, 
             draft.note(word.name, 0, faults.is_empty());
             faults
         } else if let Some(word) = find(GLOBAL, name) {
-            word.set(&mut settings, &values)
+            let faults = word.set(&mut settings, &values);
+            trusted &= faults.is_empty();
+            faults
         } else if let Some(word) = find(LISTEN, name) {
             word.set(&mut listener, &values)
         } else {
@@ -129,7 +149,7 @@ pub fn command_line(listen: &str, options: &[(&str, &str)]) -> Result<Settings, 
         errors.extend(faults.into_iter().map(|(_, text)| text));
     }
     let has_address = listener.address.is_some();
-    match listener.build() {
+    match listener.build(trusted.then_some(&settings.trusted)) {
         Ok(listener) => settings.listeners.push(listener),
         Err((_, text)) if has_address => errors.push(text),
         Err(_) => {}
@@ -219,6 +239,25 @@ mod tests {
                      leave it out",
                     "invalid-utf8 with framing record",
                 ],
+            ),
+            (
+                "80",
+                &[backend, ("accept-proxy", "true")],
+                &["accept-proxy without trusted-proxies; write"],
+            ),
+            (
+                "80",
+                &[
+                    backend,
+                    ("accept-proxy", "true"),
+                    ("trusted-proxies", "unix"),
+                ],
+                &["accept-proxy without trusted-proxies; write"],
+            ),
+            (
+                "80",
+                &[backend, ("accept-proxy", "true"), ("trusted-proxies", "x")],
+                &["trusted-proxies \"x\": write an address or a network"],
             ),
             (
                 "80",

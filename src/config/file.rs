@@ -1,5 +1,6 @@
 //! The configuration file: TOML to settings, or to all of its mistakes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -101,9 +102,11 @@ impl Reader<'_> {
     fn root(&mut self, root: &Table<'_>) -> Settings {
         let mut settings = Settings::default();
         let mut defaults = RouteDraft::default();
+        let mut trusted = true;
         for (key, value) in root {
             if let Some(word) = find(GLOBAL, &key.name) {
-                self.each(word, value, |texts| word.set(&mut settings, texts));
+                let good = self.each(word, value, |texts| word.set(&mut settings, texts));
+                trusted &= good || word.name != "trusted-proxies";
             } else if let Some(word) = find(RULES, &key.name) {
                 let line = self.line(key.span);
                 let good = self.each(word, value, |texts| word.set(&mut defaults.route, texts));
@@ -116,41 +119,36 @@ impl Reader<'_> {
         for (line, text) in defaults.contradictions() {
             self.mistake(line, text);
         }
-        let whole = self.listeners(root, &mut settings);
+        let whole = self.listeners(root, trusted, &mut settings);
         self.routes(root, &defaults, whole, &mut settings);
         settings
     }
 
     /// Reads the `[[listen]]` tables; says whether all of them are good.
-    fn listeners(&mut self, root: &Table<'_>, settings: &mut Settings) -> bool {
+    /// `trusted`: whether it is known who is trusted.
+    fn listeners(&mut self, root: &Table<'_>, trusted: bool, settings: &mut Settings) -> bool {
         let before = self.mistakes.len();
         let mut lines: Vec<usize> = Vec::new();
         for (line, table) in self.tables(root, "listen") {
             let mut draft = ListenDraft::default();
-            let mut has_address = false;
-            let mut mode_line = line;
+            let mut given = BTreeMap::new();
             for (key, value) in table {
                 let Some(word) = find(LISTEN, &key.name) else {
                     self.unknown(key, names(LISTEN));
                     // It may have been meant as one.
-                    has_address = true;
+                    given.insert("address", line);
                     continue;
                 };
-                match word.name {
-                    "mode" => mode_line = self.line(key.span),
-                    _ => has_address = true,
-                }
+                given.insert(word.name, self.line(key.span));
                 self.each(word, value, |texts| word.set(&mut draft, texts));
             }
-            let listener = match draft.build() {
+            let listener = match draft.build(trusted.then_some(&settings.trusted)) {
                 Ok(listener) => listener,
-                Err(("mode", text)) => {
-                    self.mistake(mode_line, text);
-                    continue;
-                }
-                Err((_, text)) => {
-                    if !has_address {
-                        self.mistake(line, text);
+                Err((key, text)) => {
+                    // An address that was given is a mistake already.
+                    match given.get(key) {
+                        Some(_) if key == "address" => {}
+                        at => self.mistake(at.copied().unwrap_or(line), text),
                     }
                     continue;
                 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::address::{Backend, Listen};
 use crate::tunnel::policy::Route;
+use crate::wire::proxy_protocol::Version;
 use crate::wire::ws::{FrameType, InvalidUtf8};
 
 const LISTEN: &str = "[[listen]]\naddress = \"80\"\n";
@@ -47,12 +48,14 @@ fn every_key_has_its_effect() {
         new-connections-per-second-per-client = "off"
         handshake-timeout = "2s"
         drain-timeout = 3
+        trusted-proxies = ["10.0.0.0/8", "unix"]
 
         [[listen]]
         address = ":8080"
         [[listen]]
         address = "unix:/run/a.sock"
         mode = "0660"
+        accept-proxy = true
 
         [[route]]
         listener = ["8080", "unix:/run/a.sock"]
@@ -70,6 +73,8 @@ fn every_key_has_its_effect() {
         max-message = "64KiB"
         origin = ["https://a.example", "null"]
         require-origin = true
+        send-proxy = "v2"
+        greeting = "WEBIRC pw adit %h %a\r\n"
         ping-interval = "off"
         idle-timeout = "5m"
         connect-timeout = "500ms"
@@ -86,7 +91,10 @@ fn every_key_has_its_effect() {
     assert_eq!(settings.drain_timeout, Duration::from_secs(3));
     assert_eq!(settings.listeners[1].mode, Some(0o660));
     let route = &settings.routes[0];
-    assert_eq!(route.line, Some(15));
+    assert_eq!(settings.trusted.0.len(), 2);
+    assert!(settings.takes_header(&settings.listeners[1].address));
+    assert!(!settings.takes_header(&settings.listeners[0].address));
+    assert_eq!(route.line, Some(17));
     let socket = Listen::Unix("/run/a.sock".into());
     assert_eq!(route.listeners, ["8080".parse().unwrap(), socket]);
     assert_eq!(route.to_string(), "*.example.org/t/");
@@ -103,6 +111,8 @@ fn every_key_has_its_effect() {
     assert_eq!(route.max_message, 65536);
     assert_eq!(route.origins.0.len(), 2);
     assert!(route.require_origin);
+    assert_eq!(route.send_proxy, Some(Version::V2));
+    assert_eq!(route.greeting, "WEBIRC pw adit %h %a\r\n".parse().unwrap());
     assert_eq!(route.timeouts.ping, None);
     assert_eq!(route.timeouts.idle, Some(Duration::from_secs(300)));
     assert_eq!(route.timeouts.connect, Duration::from_millis(500));
@@ -217,7 +227,8 @@ fn an_unknown_key_hears_of_the_known_ones() {
                 "6: unknown key \"idle_timeout\"; did you mean idle-timeout?",
                 "7: unknown key \"foo\"; allowed are listener, host, path, subprotocol, backend, \
                  max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
-                 framing, frame-type, invalid-utf8, max-message, origin, require-origin, ping-interval, idle-timeout, connect-timeout, \
+                 framing, frame-type, invalid-utf8, max-message, origin, require-origin, send-proxy, \
+                 greeting, ping-interval, idle-timeout, connect-timeout, \
                  close-timeout",
                 "8: unknown key \"max-connections\"; it stands at the top of the file, before the \
                  first table",
@@ -230,13 +241,15 @@ fn an_unknown_key_hears_of_the_known_ones() {
                 "2: unknown key \"surprise\"; allowed are listen, route, max-connections, \
                  max-connections-per-client, new-connections-per-second, \
                  new-connections-per-second-per-client, handshake-timeout, drain-timeout, \
+                 trusted-proxies, \
                  max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
                  framing, \
-                 frame-type, invalid-utf8, max-message, origin, require-origin, ping-interval, \
+                 frame-type, invalid-utf8, max-message, origin, require-origin, send-proxy, \
+                 greeting, ping-interval, \
                  idle-timeout, connect-timeout, close-timeout",
                 "5: unknown key \"path\"; it stands in a [[route]]",
                 "6: unknown key \"mood\"; did you mean mode?",
-                "7: unknown key \"x-y-z\"; allowed are address, mode",
+                "7: unknown key \"x-y-z\"; allowed are address, mode, accept-proxy",
             ],
         ),
         (
@@ -322,6 +335,46 @@ fn what_cannot_stand_together_is_a_mistake() {
             ],
         ),
     ]);
+}
+
+#[test]
+fn proxy_headers_need_somebody_to_trust() {
+    let lacking = "3: accept-proxy without trusted-proxies; write trusted-proxies = \
+                   [\"ADDRESS/BITS\"] with the networks that PROXY headers come from";
+    assert_mistakes(&[
+        ("{LISTEN}accept-proxy = true\n{ROUTE}", &[lacking]),
+        (
+            "trusted-proxies = []\n{LISTEN}accept-proxy = true\n{ROUTE}",
+            &[&lacking.replacen('3', "4", 1)],
+        ),
+        (
+            "trusted-proxies = \"unix\"\n{LISTEN}accept-proxy = true\n{ROUTE}",
+            &[&lacking.replacen('3', "4", 1)],
+        ),
+        // Who is trusted is not known, so nothing is said of it.
+        (
+            "trusted-proxies = [\n\"10.0.0.1/8\"]\n{LISTEN}accept-proxy = true\n{ROUTE}",
+            &[
+                "2: trusted-proxies \"10.0.0.1/8\": there are bits beyond the prefix; write \
+                 10.0.0.0/8, or 10.0.0.1 alone; or unix for whoever connects to a Unix socket",
+            ],
+        ),
+        (
+            "{LISTEN}{ROUTE}send-proxy = true\ngreeting = \"WEBIRC secret adit %x\"\n",
+            &[
+                "5: send-proxy \"true\": write v1, v2 or off",
+                "6: greeting: %x stands for nothing; write %a, %h, %p, %H, %u, %q, %o, %s, %t, \
+                 %c or %%",
+            ],
+        ),
+    ]);
+    for good in [
+        format!("{LISTEN}accept-proxy = false\n{ROUTE}"),
+        format!("trusted-proxies = \"::1\"\n{LISTEN}accept-proxy = true\n{ROUTE}"),
+        format!("[[listen]]\naddress = \"unix:/s\"\naccept-proxy = true\n{ROUTE}"),
+    ] {
+        assert!(parse(&good, "f").is_ok(), "{good}");
+    }
 }
 
 #[test]

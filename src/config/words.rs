@@ -8,8 +8,10 @@ use super::values::{address, choice, count, duration, duration_or_off, mode, pat
 use crate::address::{Backend, Listen};
 use crate::cidr::Cidr;
 use crate::server::Settings;
+use crate::tunnel::identity::TrustedProxy;
 use crate::tunnel::policy::{OriginRule, Route};
 use crate::wire::framing::Framing;
+use crate::wire::proxy_protocol::Version;
 use crate::wire::ws::{FrameType, InvalidUtf8};
 
 /// A key of the file, and the option of the same name.
@@ -19,6 +21,8 @@ pub struct Word<T: 'static> {
     /// How to empty the list before the first value; `None` where the word
     /// takes one value.
     clear: Option<fn(&mut T)>,
+    /// Whether a value may hold a secret, so that no message shows it.
+    secret: bool,
     add: fn(&mut T, &str) -> Result<(), String>,
 }
 
@@ -27,7 +31,15 @@ impl<T> Word<T> {
         Word {
             name,
             clear: None,
+            secret: false,
             add,
+        }
+    }
+
+    const fn secret(name: &'static str, add: fn(&mut T, &str) -> Result<(), String>) -> Self {
+        Word {
+            secret: true,
+            ..Word::one(name, add)
         }
     }
 
@@ -39,6 +51,7 @@ impl<T> Word<T> {
         Word {
             name,
             clear: Some(clear),
+            secret: false,
             add,
         }
     }
@@ -57,7 +70,10 @@ impl<T> Word<T> {
         let add = |(index, value): (usize, &S)| {
             let value = value.as_ref();
             let why = (self.add)(target, value).err()?;
-            Some((index, format!("{} {value:?}: {why}", self.name)))
+            Some(match self.secret {
+                true => (index, format!("{}: {why}", self.name)),
+                false => (index, format!("{} {value:?}: {why}", self.name)),
+            })
         };
         values.iter().enumerate().filter_map(add).collect()
     }
@@ -133,8 +149,15 @@ pub const RULES: &[Word<Route>] = &[
         |route, text| push(&mut route.origins.0, text.parse::<OriginRule>()),
     ),
     Word::one("require-origin", |route, text| {
-        let names = [("true", true), ("false", false)];
-        put(&mut route.require_origin, choice(text, names))
+        put(&mut route.require_origin, choice(text, SWITCH))
+    }),
+    Word::one("send-proxy", |route, text| {
+        let versions = VERSIONS.map(|(name, version)| (name, Some(version)));
+        let names = versions.into_iter().chain([("off", None)]);
+        put(&mut route.send_proxy, choice(text, names))
+    }),
+    Word::secret("greeting", |route, text| {
+        put(&mut route.greeting, text.parse())
     }),
     Word::one("ping-interval", |route, text| {
         put(&mut route.timeouts.ping, duration_or_off(text))
@@ -170,6 +193,11 @@ pub const GLOBAL: &[Word<Settings>] = &[
     Word::one("drain-timeout", |settings, text| {
         put(&mut settings.drain_timeout, duration(text))
     }),
+    Word::list(
+        "trusted-proxies",
+        |settings| settings.trusted.0.clear(),
+        |settings, text| push(&mut settings.trusted.0, text.parse::<TrustedProxy>()),
+    ),
 ];
 
 /// A listener that may not have its address yet.
@@ -179,6 +207,8 @@ pub struct ListenDraft {
     pub address: Option<Listen>,
     /// See [`crate::server::settings::ListenerSettings::mode`].
     pub mode: Option<u32>,
+    /// See [`crate::server::settings::ListenerSettings::accept_proxy`].
+    pub accept_proxy: bool,
 }
 
 /// What a `[[listen]]` says.
@@ -189,7 +219,15 @@ pub const LISTEN: &[Word<ListenDraft>] = &[
     Word::one("mode", |listen, text| {
         put(&mut listen.mode, mode(text).map(Some))
     }),
+    Word::one("accept-proxy", |listen, text| {
+        put(&mut listen.accept_proxy, choice(text, SWITCH))
+    }),
 ];
+
+const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
+
+/// The names of the PROXY protocol's versions.
+pub const VERSIONS: [(&str, Version); 2] = [("v1", Version::V1), ("v2", Version::V2)];
 
 /// The names of the frame types.
 pub const FRAME_TYPES: [(&str, FrameType); 4] = [
@@ -279,6 +317,14 @@ mod tests {
                 "connect-timeout",
                 "off",
                 "connect-timeout \"off\": it cannot be off; the range is 1ms to 8760h",
+            ),
+            ("send-proxy", "v3", "send-proxy \"v3\": write v1, v2 or off"),
+            // It may hold a password.
+            (
+                "greeting",
+                "WEBIRC secret adit %x",
+                "greeting: %x stands for nothing; write %a, %h, %p, %H, %u, %q, %o, %s, %t, %c \
+                 or %%",
             ),
             (
                 "path",

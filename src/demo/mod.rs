@@ -72,6 +72,7 @@ pub fn settings(listen: Listen) -> io::Result<Settings> {
         listeners: vec![ListenerSettings {
             address: listen,
             mode: None,
+            accept_proxy: false,
         }],
         routes: vec![route],
         pages: vec![page],

@@ -35,20 +35,25 @@ pub enum Listener {
 /// Who connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// From an IPv4 or IPv6 address.
+    /// From an IPv4 or IPv6 address; port 0 where a proxy did not say it.
     Tcp(SocketAddr),
     /// From this machine.
     Unix,
 }
 
 impl Peer {
-    /// The address that it connected from; none on a Unix socket.
+    /// The IP address, never an IPv4-mapped IPv6 one.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Peer::Tcp(address) => Some(address.ip().to_canonical()),
             Peer::Unix => None,
         }
     }
+}
+
+/// An IPv4 client of an IPv6 socket is what it is.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 impl Listener {
@@ -135,7 +140,7 @@ impl Listener {
                 let (stream, address) = listener.accept()?;
                 #[cfg(not(any(target_os = "linux", target_os = "android")))]
                 stream::prepare(&socket2::SockRef::from(&stream))?;
-                Ok((Stream::Tcp(stream), Peer::Tcp(address)))
+                Ok((Stream::Tcp(stream), Peer::Tcp(canonical(address))))
             }
             Listener::Unix(listener, _) => {
                 let (stream, _) = listener.accept()?;
@@ -158,13 +163,12 @@ impl fmt::Display for Listener {
     }
 }
 
-/// An IPv4 client of an IPv6 socket is shown as what it is.
+/// Without a port where it is not known.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Peer::Tcp(address) => {
-                SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f)
-            }
+            Peer::Tcp(address) if address.port() == 0 => address.ip().fmt(f),
+            Peer::Tcp(address) => address.fmt(f),
             Peer::Unix => f.write_str("unix"),
         }
     }

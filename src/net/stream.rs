@@ -1,5 +1,6 @@
 //! A connected TCP or Unix stream socket.
 
+use super::listener::canonical;
 use super::resolve::Address;
 use super::transport::{Lent, Received, Taken, Transport};
 use mio::event::Source;
@@ -7,7 +8,7 @@ use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::{SockRef, Socket, TcpKeepalive};
 use std::io::{self, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 /// A stream socket that never blocks.
@@ -118,6 +119,13 @@ impl Transport for Stream {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(socket) => socket.local_addr().ok().map(canonical),
+            Stream::Unix(_) => None,
+        }
     }
 
     fn finish(&mut self) -> io::Result<()> {

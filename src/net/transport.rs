@@ -2,6 +2,7 @@
 //! socket, with or without TLS, or a pair of buffers in a test.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 
 /// What a read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,9 @@ pub trait Transport {
     /// # Errors
     /// `WouldBlock` if nothing fits, else what broke the connection.
     fn write(&mut self, slices: &[IoSlice<'_>], lent: &mut Lent) -> io::Result<Taken>;
+
+    /// What the other side connected to; `None` where that is no IP address.
+    fn local_address(&self) -> Option<SocketAddr>;
 
     /// Whether nothing that was taken waits in the transport itself.
     fn is_flushed(&self) -> bool;

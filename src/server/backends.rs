@@ -271,10 +271,7 @@ mod tests {
 
     /// Dials until the connection stands or is refused.
     fn outcome(route: &Route, table: &mut Backends, now: Instant) -> Result<Key, Refusal> {
-        let label = Label {
-            id: 1,
-            peer: Peer::Unix,
-        };
+        let label = Label::new(1, Peer::Unix);
         let mut dial = table.dial(route, label);
         dial.next(table, now)?;
         loop {

@@ -56,7 +56,7 @@ impl Listeners {
     /// Which address cannot be listened on, and why.
     pub fn open(&mut self, wanted: &[ListenerSettings], registry: &Registry) -> Result<(), String> {
         let mut opened: Vec<Listening> = Vec::new();
-        for ListenerSettings { address, mode } in wanted {
+        for ListenerSettings { address, mode, .. } in wanted {
             if let Some(open) = self.sockets.iter().find(|open| open.address == *address) {
                 if let Some(mode) = mode {
                     let cannot = |e| format!("cannot change the mode of {address}: {e}");

@@ -20,7 +20,7 @@ pub use settings::{ListenerSettings, Settings};
 
 use crate::net::{Peer, Stream};
 use crate::tunnel::{
-    Context, Label, Need, Ration, Readiness, Refusal, Rules, Scratch, Side, Tunnel,
+    Context, Label, Need, Opening, Ration, Readiness, Refusal, Rules, Scratch, Side, Tunnel,
 };
 use backends::{Backends, Dial, resolve_all};
 use control::{Control, Loaded, Wish};
@@ -30,7 +30,7 @@ use log::{error, info, warn};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{self, ErrorKind};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use table::{Slot, Table};
 
 /// What is to be told of a connection: everything. Urgent data is told apart
@@ -73,6 +73,8 @@ pub struct Server {
     /// How many lines about refusals the log takes.
     ration: Ration,
     accepted: u64,
+    /// Nanoseconds since 1970 at the start: no other run has the same.
+    run: u64,
     /// When the tunnels that are left are told to go; set once it stops.
     drain_at: Option<Instant>,
     now: Instant,
@@ -104,6 +106,7 @@ impl Server {
             scratch: Scratch::default(),
             ration: Ration::default(),
             accepted: 0,
+            run: nanoseconds(SystemTime::now()),
             drain_at: None,
             now: Instant::now(),
         })
@@ -200,15 +203,20 @@ impl Server {
         let (table, registry, accepted) =
             (&mut self.table, self.poll.registry(), &mut self.accepted);
         let (guard, ration) = (&mut self.guard, &mut self.ration);
-        let (handshake_timeout, now) = (self.settings.handshake_timeout, self.now);
+        let (settings, now) = (&self.settings, self.now);
         self.listeners
             .accept(room, now, |mut stream: Stream, peer: Peer, listener| {
                 *accepted += 1;
-                let label = Label {
-                    id: *accepted,
-                    peer,
+                let label = Label::new(*accepted, peer);
+                let introduced =
+                    settings.takes_header(listener) && settings.trusted.introduces(peer);
+                // Whom a proxy speaks for is known only later.
+                let known = if settings.trusted.introduces(peer) {
+                    None
+                } else {
+                    peer.ip()
                 };
-                let pass = match guard.arrive(peer.ip(), now) {
+                let pass = match guard.arrive(known, now) {
                     Ok(pass) => pass,
                     Err(refusal) => {
                         if ration.allows(now) {
@@ -222,7 +230,8 @@ impl Server {
                     error!("{label}: cannot watch the connection: {e}");
                     return guard.leave(pass);
                 }
-                let tunnel = Tunnel::new(label, stream, listener.clone(), handshake_timeout, now);
+                let opening = Opening::new(listener.clone(), introduced);
+                let tunnel = Tunnel::new(label, stream, opening, settings.handshake_timeout, now);
                 table.insert(Slot::new(tunnel, pass));
             });
     }
@@ -373,6 +382,8 @@ impl Server {
         let rules = Rules {
             routes: &self.settings.routes,
             pages: &self.settings.pages,
+            trusted: &self.settings.trusted,
+            run: self.run,
         };
         let mut door = Door::new(&mut self.guard, self.now);
         let mut cx = Context {
@@ -452,6 +463,12 @@ impl Server {
         self.with_context(key, |slot, cx| slot.tunnel.leave(cx));
         self.table.enqueue(key);
     }
+}
+
+/// The time since 1970; it fits until the year 2554.
+fn nanoseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
 }
 
 /// The tunnel and side that a token stands for.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::guard::Limits;
 use crate::address::Listen;
+use crate::tunnel::identity::Trusted;
 use crate::tunnel::pages::Page;
 use crate::tunnel::policy::Route;
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub max_connections: Option<usize>,
     /// How many may come of one client, and how fast.
     pub limits: Limits,
+    /// Who is believed about whom it speaks for.
+    pub trusted: Trusted,
 }
 
 impl Default for Settings {
@@ -36,7 +39,16 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(30),
             max_connections: None,
             limits: Limits::default(),
+            trusted: Trusted::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Whether trusted proxies send a PROXY header first at this listener.
+    pub fn takes_header(&self, address: &Listen) -> bool {
+        let mut listeners = self.listeners.iter();
+        listeners.any(|listener| listener.accept_proxy && listener.address == *address)
     }
 }
 
@@ -47,4 +59,6 @@ pub struct ListenerSettings {
     pub address: Listen,
     /// The permission bits of a Unix socket's file; `None`: as the umask has it.
     pub mode: Option<u32>,
+    /// Whether trusted proxies send a PROXY header first.
+    pub accept_proxy: bool,
 }

@@ -8,6 +8,7 @@
 use crate::net::{Lent, Received, Taken, Transport};
 use crate::wire::{Gather, WriteQueue};
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 
 /// What an event said of a connection.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,6 +79,11 @@ impl<T: Transport> Link<T> {
             refused: false,
             alive: true,
         }
+    }
+
+    /// See [`Transport::local_address`].
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.transport.local_address()
     }
 
     /// Adds what an event said.

@@ -12,10 +12,14 @@ pub mod deadlines;
 pub mod ending;
 pub mod endpoint;
 pub mod gate;
+pub mod greeting;
+pub mod identity;
+pub mod introduction;
 pub mod link;
 pub mod opening;
 pub mod pages;
 pub mod policy;
+pub mod preface;
 pub mod ration;
 pub mod relay;
 pub mod session;
@@ -26,18 +30,18 @@ mod tests;
 pub use crate::wire::Refusal;
 pub use gate::Gate;
 pub use link::{Link, Readiness};
-pub use opening::Rules;
+pub use opening::{Opening, Rules};
 pub use ration::Ration;
 pub use relay::Scratch;
 
-use crate::address::{Backend, Listen};
+use crate::address::Backend;
 use crate::net::{Peer, Transport};
 use crate::wire::http;
 use crate::wire::ws::{Connection, Role};
 use ending::Ending;
 use endpoint::{Codec, Endpoint};
-use log::{Level, debug, info, log, log_enabled};
-use opening::{Accepted, Opening, Outcome};
+use log::{Level, debug, info, log, log_enabled, warn};
+use opening::{Accepted, Outcome};
 use session::Session;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -82,18 +86,36 @@ pub enum Need {
     Nothing,
 }
 
-/// A tunnel's name in the log: `#17 192.0.2.7:5123`.
+/// A tunnel's name in the log: `#17 192.0.2.7:5123`, or where a proxy stands
+/// in between, `#17 192.0.2.7:5123 via 10.0.0.1:3344`.
 #[derive(Clone, Copy, Debug)]
 pub struct Label {
     /// Counts connections since the start.
     pub id: u64,
-    /// The client.
+    /// The client; the peer until more is known.
+    pub client: Peer,
+    /// Who connected.
     pub peer: Peer,
+}
+
+impl Label {
+    /// The name of a connection that nothing has come from yet.
+    pub fn new(id: u64, peer: Peer) -> Self {
+        Label {
+            id,
+            client: peer,
+            peer,
+        }
+    }
 }
 
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{} {}", self.id, self.peer)
+        write!(f, "#{} {}", self.id, self.client)?;
+        if self.client != self.peer {
+            write!(f, " via {}", self.peer)?;
+        }
+        Ok(())
     }
 }
 
@@ -126,11 +148,11 @@ pub struct Tunnel<T> {
 }
 
 impl<T: Transport> Tunnel<T> {
-    /// A connection that was just accepted at `listener`.
+    /// A connection that was just accepted.
     pub fn new(
         label: Label,
         transport: T,
-        listener: Listen,
+        opening: Opening,
         handshake_timeout: Duration,
         now: Instant,
     ) -> Self {
@@ -138,10 +160,7 @@ impl<T: Transport> Tunnel<T> {
             label,
             since: now,
             until: Some(now + handshake_timeout),
-            phase: Phase::Opening(
-                Link::new(transport),
-                Opening::new(listener, label.peer.ip()),
-            ),
+            phase: Phase::Opening(Link::new(transport), opening),
         }
     }
 
@@ -167,7 +186,7 @@ impl<T: Transport> Tunnel<T> {
     pub fn pump(&mut self, cx: &mut Context<'_>) -> Need {
         match &mut self.phase {
             Phase::Opening(link, opening) => {
-                match opening.read(link, cx.scratch, cx.rules, cx.gate) {
+                match opening.read(link, cx.scratch, cx.rules, cx.gate, &mut self.label) {
                     Outcome::Incomplete => Need::Event,
                     outcome => self.opened(outcome, cx),
                 }
@@ -221,6 +240,9 @@ impl<T: Transport> Tunnel<T> {
             Phase::Opening(_, opening) if opening.has_begun() => {
                 self.refuse(&Refusal::HeadTimeout, cx);
             }
+            Phase::Opening(_, opening) if opening.is_being_introduced() => {
+                self.unintroduced("its PROXY header was not whole within handshake-timeout");
+            }
             Phase::Opening(..) => {
                 debug!("{}: sent nothing within handshake-timeout", self.label);
                 self.phase = Phase::Over;
@@ -240,6 +262,7 @@ impl<T: Transport> Tunnel<T> {
             mut early,
             terms,
             description,
+            preface,
             ..
         } = accepted;
         info!("{} opened: {description} -> {name}", self.label);
@@ -248,9 +271,11 @@ impl<T: Transport> Tunnel<T> {
             .push(&http::switching_protocols(&accept, subprotocol.as_deref()));
         let connection = Connection::new(Role::Server, terms.text);
         let framer = terms.framing.framer(terms.max_message);
+        let mut backend = Link::new(transport);
+        backend.queue().push(&preface);
         let mut session = Session::new(
             Endpoint::new(client, Codec::WebSocket(connection)),
-            Endpoint::new(Link::new(transport), Codec::Framing(framer)),
+            Endpoint::new(backend, Codec::Framing(framer)),
             terms.timeouts,
             terms.framing.carries_type(),
             cx.now,
@@ -319,6 +344,10 @@ impl<T: Transport> Tunnel<T> {
                 self.phase = Phase::Over;
                 return Need::Nothing;
             }
+            Outcome::Unintroduced(why) => {
+                self.unintroduced(why);
+                return Need::Nothing;
+            }
             Outcome::Refused(refusal) => self.refuse(&refusal, cx),
             Outcome::Page(page) => {
                 debug!("{}: page {}", self.label, page.path);
@@ -334,6 +363,14 @@ impl<T: Transport> Tunnel<T> {
             }
         }
         Need::Turn
+    }
+
+    /// A trusted proxy did not say for whom it speaks. It is not told: what it
+    /// speaks may not be HTTP.
+    fn unintroduced(&mut self, why: &str) {
+        let label = self.label;
+        warn!("{label} refused: {why} (accept-proxy, trusted-proxies)");
+        self.phase = Phase::Over;
     }
 
     /// Sends a response and then the end.

@@ -4,19 +4,25 @@
 //! The backend is connected before the 101 goes out, so that a failure is an
 //! honest HTTP status and a retry is invisible to the client.
 
-use super::Gate;
+use super::greeting::Facts;
+use super::identity::{Client, Trusted, identify};
+use super::introduction::{Introduction, Step};
 use super::link::{Link, Read};
 use super::pages::Page;
 use super::policy::{self, Route, Timeouts};
+use super::preface::{Connection, preface};
 use super::relay::Scratch;
+use super::{Gate, Label};
 use crate::address::Listen;
-use crate::net::Transport;
+use crate::net::listener::canonical;
+use crate::net::{Peer, Transport};
 use crate::wire::Refusal;
 use crate::wire::framing::Framing;
 use crate::wire::http::{MAX_HEAD, Request};
+use crate::wire::proxy_protocol::{self, Extras, Header, Malformed};
 use crate::wire::ws::handshake::Upgrade;
 use crate::wire::ws::{FrameType, Text};
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 /// The first byte of a TLS handshake record (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -28,6 +34,8 @@ pub enum Outcome {
     Incomplete,
     /// The client left without a word.
     Gone,
+    /// A trusted proxy owes a PROXY header, and this is none; says why.
+    Unintroduced(Malformed),
     /// The request gets no tunnel.
     Refused(Refusal),
     /// The request gets a page.
@@ -49,6 +57,8 @@ pub struct Accepted {
     pub description: String,
     /// What came behind the head.
     pub early: Vec<u8>,
+    /// What the backend gets before that.
+    pub preface: Vec<u8>,
     /// What the route says of the tunnel.
     pub terms: Terms,
 }
@@ -95,53 +105,98 @@ pub struct Rules<'a> {
     pub routes: &'a [Route],
     /// What is served where no WebSocket is asked for.
     pub pages: &'a [Page],
+    /// Who is believed about whom it speaks for.
+    pub trusted: &'a Trusted,
+    /// Tells the connections of this run of the program from those of others.
+    pub run: u64,
 }
 
-/// A request head as far as it has come.
+/// What comes before a tunnel, as far as it has come.
 #[derive(Debug)]
 pub struct Opening {
     listener: Listen,
-    /// Whose connection it is; `None` where that has no address.
-    client: Option<IpAddr>,
+    /// The PROXY header that has to come first, until it is there.
+    introduction: Option<Introduction>,
+    /// That header, then.
+    header: Option<Box<Header>>,
     head: Vec<u8>,
 }
 
+/// What is known of a request's sender.
+struct Sender {
+    client: Client,
+    connection: Connection,
+}
+
 impl Opening {
-    /// The opening of a connection that came in at `listener` from `client`.
-    pub fn new(listener: Listen, client: Option<IpAddr>) -> Self {
+    /// The opening of a connection that came in at `listener`; `introduced`:
+    /// with a PROXY header.
+    pub fn new(listener: Listen, introduced: bool) -> Self {
         Opening {
             listener,
-            client,
+            introduction: introduced.then(Introduction::default),
+            header: None,
             head: Vec::new(),
         }
     }
 
-    /// Whether anything has come.
+    /// Whether anything of the request has come.
     pub fn has_begun(&self) -> bool {
         !self.head.is_empty()
     }
 
-    /// Reads until the head is whole, wrong, or not there yet.
+    /// Whether the PROXY header has begun and is not whole yet.
+    pub fn is_being_introduced(&self) -> bool {
+        let introduction = self.introduction.as_ref();
+        introduction.is_some_and(Introduction::has_begun)
+    }
+
+    /// Reads until the head is whole, wrong, or not there yet. Who the client
+    /// is goes into its label as soon as it is known.
     pub fn read<T: Transport>(
         &mut self,
         link: &mut Link<T>,
         scratch: &mut Scratch,
         rules: Rules<'_>,
         gate: &mut dyn Gate,
+        label: &mut Label,
     ) -> Outcome {
+        if let Some(introduction) = &mut self.introduction {
+            let header = match introduction.read(link, &mut scratch.made.lent) {
+                Step::Incomplete => return Outcome::Incomplete,
+                Step::Gone => return Outcome::Gone,
+                Step::Refused(why) => return Outcome::Unintroduced(why),
+                Step::Done(header) => header,
+            };
+            if let Some(addresses) = header.addresses {
+                label.client = Peer::Tcp(canonical(addresses.source));
+            }
+            self.introduction = None;
+            self.header = Some(Box::new(header));
+        }
         loop {
             match link.read(&mut scratch.read, &mut scratch.made.lent) {
                 Read::Blocked => return Outcome::Incomplete,
                 Read::End | Read::Broken(_) => return Outcome::Gone,
-                Read::Bytes(n) => match self.add(&scratch.read[..n], rules, gate) {
-                    Outcome::Incomplete => continue,
-                    outcome => return outcome,
-                },
+                Read::Bytes(n) => {
+                    let local = link.local_address();
+                    match self.add(&scratch.read[..n], local, rules, gate, label) {
+                        Outcome::Incomplete => continue,
+                        outcome => return outcome,
+                    }
+                }
             }
         }
     }
 
-    fn add(&mut self, bytes: &[u8], rules: Rules<'_>, gate: &mut dyn Gate) -> Outcome {
+    fn add(
+        &mut self,
+        bytes: &[u8],
+        local: Option<SocketAddr>,
+        rules: Rules<'_>,
+        gate: &mut dyn Gate,
+        label: &mut Label,
+    ) -> Outcome {
         let first = !self.has_begun();
         // Where a head may end: only then, and at the start, is it parsed, so
         // that a byte at a time costs no more than all at once.
@@ -151,6 +206,10 @@ impl Opening {
             let hint = "a TLS hello came to a port without TLS: use ws://, not wss://";
             return Outcome::Refused(Refusal::BadRequest(hint));
         }
+        if proxy_protocol::is_header(&self.head) {
+            let hint = "a PROXY header came where none is taken (accept-proxy, trusted-proxies)";
+            return Outcome::Refused(Refusal::BadRequest(hint));
+        }
         let ends = |tail: &[u8]| tail.windows(2).any(|w| w == b"\n\n" || w == b"\n\r");
         if !first && self.head.len() < MAX_HEAD && !ends(&self.head[from..]) {
             return Outcome::Incomplete;
@@ -158,15 +217,57 @@ impl Opening {
         match Request::parse(&self.head) {
             Ok(None) => Outcome::Incomplete,
             Ok(Some(request)) => {
-                // By the address alone, before anything is done for it.
-                let admitted = gate.admit(self.client);
                 let early = &self.head[request.len..];
-                admitted
-                    .and_then(|()| decide(&request, early, &self.listener, self.client, rules))
+                self.sender(&request, local, rules, label)
+                    .and_then(|sender| {
+                        // By the address alone, before anything is done for it.
+                        gate.admit(label.client.ip())?;
+                        decide(&request, early, &self.listener, rules, &sender)
+                    })
                     .unwrap_or_else(Outcome::Refused)
             }
             Err(refusal) => Outcome::Refused(refusal),
         }
+    }
+
+    /// Finds out whose request it is.
+    fn sender(
+        &self,
+        request: &Request<'_>,
+        local: Option<SocketAddr>,
+        rules: Rules<'_>,
+        label: &mut Label,
+    ) -> Result<Sender, Refusal> {
+        let introduced = label.client;
+        let mut client = match &self.header {
+            // A proxy that does not know its client may have let anybody write
+            // the headers.
+            Some(header) if header.addresses.is_none() => Client {
+                address: introduced,
+                https: false,
+            },
+            _ => identify(request, introduced, rules.trusted)?,
+        };
+        label.client = client.address;
+        let header = self.header.as_deref();
+        let addresses = header.and_then(|header| header.addresses);
+        // What was said of a proxy's own connection is not said of its client's.
+        let mut extras = match header {
+            Some(header) if client.address == introduced => header.extras.clone(),
+            _ => Extras::default(),
+        };
+        client.https |= extras.ssl.as_ref().is_some_and(|ssl| ssl.tls);
+        let id = header.and_then(|header| header.extras.unique_id.clone());
+        let own_id = || format!("{:x}-{}", rules.run, label.id).into_bytes();
+        extras.unique_id = Some(id.unwrap_or_else(own_id));
+        let destination = addresses.map(|addresses| canonical(addresses.destination));
+        Ok(Sender {
+            client,
+            connection: Connection {
+                destination: destination.or(local),
+                extras,
+            },
+        })
     }
 }
 
@@ -175,8 +276,8 @@ fn decide(
     request: &Request<'_>,
     early: &[u8],
     listener: &Listen,
-    client: Option<IpAddr>,
     rules: Rules<'_>,
+    sender: &Sender,
 ) -> Result<Outcome, Refusal> {
     if request.method != "GET" {
         return Err(Refusal::Method);
@@ -196,6 +297,7 @@ fn decide(
         .map_or(Vec::new(), |u| u.subprotocols.clone());
     let asked = policy::Request {
         host: request.host,
+        https: sender.client.https,
         path: request.path,
         origin,
         subprotocols,
@@ -207,15 +309,28 @@ fn decide(
     // A plain request for a path that is served learns what is spoken there.
     let upgrade = upgrade?;
     let choice = choice?;
-    if !choice.route.addresses.admit(client) {
+    if !choice.route.addresses.admit(sender.client.address.ip()) {
         return Err(Refusal::Address);
     }
+    let extras = &sender.connection.extras;
+    let facts = Facts {
+        client: sender.client.address,
+        host: request.host,
+        path: request.path,
+        query: request.query,
+        origin: origin.unwrap_or_default(),
+        subprotocol: choice.subprotocol.unwrap_or_default(),
+        subject: "",
+        common_name: extras.verified_name().unwrap_or_default(),
+    };
+    let preface = preface(choice.route, &facts, &sender.connection);
     Ok(Outcome::Accepted(Accepted {
         route: choice.index,
         accept: upgrade.accept(),
         subprotocol: choice.subprotocol.map(str::to_owned),
         description: describe(request.path, &choice),
         early: early.to_vec(),
+        preface,
         terms: Terms::of(choice.route),
     }))
 }

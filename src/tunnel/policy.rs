@@ -14,8 +14,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Refusal;
+use super::greeting::Greeting;
 use crate::address::{Backend, Listen};
 use crate::wire::framing::Framing;
+use crate::wire::proxy_protocol::Version;
 use crate::wire::ws::{FrameType, InvalidUtf8};
 
 pub mod addresses;
@@ -60,6 +62,10 @@ pub struct Route {
     pub origins: Origins,
     /// Whether a request without an origin, so not from a browser, is refused.
     pub require_origin: bool,
+    /// In which version a PROXY header goes to the backend; `None`: none does.
+    pub send_proxy: Option<Version>,
+    /// What the backend is told behind that.
+    pub greeting: Greeting,
     /// How long things may take.
     pub timeouts: Timeouts,
 }
@@ -82,6 +88,8 @@ impl Default for Route {
             addresses: Addresses::default(),
             origins: Origins::default(),
             require_origin: false,
+            send_proxy: None,
+            greeting: Greeting::default(),
             timeouts: Timeouts::default(),
         }
     }
@@ -126,6 +134,8 @@ impl Default for Timeouts {
 pub struct Request<'a> {
     /// The Host header's value, with the port if it has one.
     pub host: &'a str,
+    /// Whether it is known that the request came over TLS.
+    pub https: bool,
     /// The path, without the query and as it was sent: percent-encoded, not
     /// normalized.
     pub path: &'a str,
@@ -155,7 +165,12 @@ pub fn choose<'r, 'q>(
     let choice = by_subprotocol(&group(routes, listener, request), request)?;
     match request.origin {
         None if choice.route.require_origin => Err(Refusal::Origin(None)),
-        Some(origin) if !choice.route.origins.allow(origin, request.host) => {
+        Some(origin)
+            if !choice
+                .route
+                .origins
+                .allow(origin, request.host, request.https) =>
+        {
             Err(Refusal::Origin(Some(origin.to_owned())))
         }
         _ => Ok(choice),
@@ -264,6 +279,7 @@ mod tests {
         let cut = place.find('/').unwrap();
         Request {
             host: &place[..cut],
+            https: false,
             path: &place[cut..],
             origin: None,
             subprotocols: subprotocols.to_vec(),
@@ -446,6 +462,7 @@ mod tests {
         ] {
             let request = Request {
                 host: "h:8080",
+                https: false,
                 path,
                 origin,
                 subprotocols: Vec::new(),

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::net::{Lent, Received, Taken};
+use crate::tunnel::identity::Trusted;
 use crate::tunnel::policy::Route;
 use crate::wire::framing::Framing;
 use crate::wire::ws::header::Header;
@@ -90,6 +91,10 @@ impl Transport for Fake {
         Ok(())
     }
 
+    fn local_address(&self) -> Option<std::net::SocketAddr> {
+        None
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.0.borrow_mut().finished = true;
         Ok(())
@@ -140,18 +145,9 @@ impl World {
         client.0.borrow_mut().room = usize::MAX;
         backend.0.borrow_mut().room = usize::MAX;
         let now = Instant::now();
-        let label = Label {
-            id: 1,
-            peer: Peer::Unix,
-        };
-        let listener: Listen = "8080".parse().unwrap();
-        let tunnel = Tunnel::new(
-            label,
-            client.clone(),
-            listener,
-            Duration::from_secs(10),
-            now,
-        );
+        let label = Label::new(1, Peer::Unix);
+        let opening = Opening::new("8080".parse().unwrap(), false);
+        let tunnel = Tunnel::new(label, client.clone(), opening, Duration::from_secs(10), now);
         World {
             tunnel,
             client,
@@ -186,6 +182,8 @@ impl World {
         let rules = Rules {
             routes: &self.routes,
             pages: &[],
+            trusted: &Trusted::default(),
+            run: 0,
         };
         let mut cx = Context {
             scratch: &mut self.scratch,

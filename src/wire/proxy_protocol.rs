@@ -36,6 +36,15 @@ const SSL: u8 = 0x20;
 const SSL_VERSION: u8 = 0x21;
 const SSL_CN: u8 = 0x22;
 
+/// How a header is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// A line of text.
+    V1,
+    /// Binary, with room for more than addresses.
+    V2,
+}
+
 /// What a header says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
@@ -122,6 +131,11 @@ pub fn parse(input: &[u8]) -> Result<Parsed, Malformed> {
     } else {
         Err("it begins with no PROXY header")
     }
+}
+
+/// Whether this is the beginning of something that means to be a header.
+pub fn is_header(input: &[u8]) -> bool {
+    input.starts_with(V1) || input.starts_with(V2)
 }
 
 fn parse_v1(input: &[u8]) -> Result<Parsed, Malformed> {
@@ -350,8 +364,16 @@ impl Addresses {
 }
 
 impl Header {
+    /// The header in this version.
+    pub fn bytes(&self, version: Version) -> Vec<u8> {
+        match version {
+            Version::V1 => self.v1(),
+            Version::V2 => self.v2(),
+        }
+    }
+
     /// The header in version 1, which has no room for the extras.
-    pub fn v1(&self) -> Vec<u8> {
+    fn v1(&self) -> Vec<u8> {
         let Some(addresses) = self.addresses else {
             return b"PROXY UNKNOWN\r\n".to_vec();
         };
@@ -372,7 +394,7 @@ impl Header {
 
     /// The header in version 2. An extra that is longer than the protocol
     /// allows, or than its readers do, is left out.
-    pub fn v2(&self) -> Vec<u8> {
+    fn v2(&self) -> Vec<u8> {
         let mut header = V2.to_vec();
         match self.addresses.map(Addresses::in_one_family) {
             None => header.extend([0x21, 0x00, 0, 0]),
@@ -400,6 +422,13 @@ impl Header {
 }
 
 impl Extras {
+    /// The common name in the client's certificate, if that was good.
+    pub fn verified_name(&self) -> Option<&str> {
+        let ssl = self.ssl.as_ref()?;
+        let good = ssl.certificate && ssl.verified;
+        ssl.common_name.as_deref().filter(|_| good)
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         write_tlv(out, ALPN, self.alpn.as_deref(), 255);
         write_tlv(

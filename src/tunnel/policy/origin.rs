@@ -48,10 +48,13 @@ pub struct Origins(pub Vec<OriginRule>);
 
 impl Origins {
     /// Whether a page of this origin may connect with a request for this host
-    /// (both as the headers have them).
-    pub fn allow(&self, origin: &str, host: &str) -> bool {
+    /// (both as the headers have them). `https`: whether it is known that the
+    /// request came over TLS.
+    pub fn allow(&self, origin: &str, host: &str, https: bool) -> bool {
         let parsed = parse(origin);
-        parsed.as_ref().is_some_and(|origin| origin.is_own(host))
+        parsed
+            .as_ref()
+            .is_some_and(|origin| origin.is_own(host, https))
             || self.0.iter().any(|rule| match rule {
                 OriginRule::Any => true,
                 OriginRule::Null => origin == "null",
@@ -72,12 +75,14 @@ struct Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// Whether the page came from the host that it now connects to. The scheme
-    /// itself is not compared, since a proxy in front may have taken TLS off;
-    /// it decides the default port on both sides.
-    fn is_own(&self, host: &str) -> bool {
+    /// Whether the page came from the host that it now connects to. Over TLS
+    /// it must have come so too: a page without TLS can be anybody's on the way.
+    /// Without, the scheme is not compared, since a proxy in front may have
+    /// taken TLS off; it decides the default port on both sides.
+    fn is_own(&self, host: &str, https: bool) -> bool {
         let default = default_port(self.scheme);
         default.is_some()
+            && (!https || self.scheme.eq_ignore_ascii_case("https"))
             && authority(host).is_some_and(|(name, port)| {
                 name.eq_ignore_ascii_case(self.host) && port.or(default) == self.port
             })
@@ -229,11 +234,29 @@ mod tests {
             ("http://h", "user@h", false),
         ] {
             assert_eq!(
-                Origins::default().allow(origin, host),
+                Origins::default().allow(origin, host, false),
                 expected,
                 "{origin} to {host}"
             );
         }
+    }
+
+    #[test]
+    fn over_tls_a_page_without_it_is_not_the_own() {
+        for (origin, host, expected) in [
+            ("https://h", "h", true),
+            ("HTTPS://h", "h:443", true),
+            ("https://h:8443", "h:8443", true),
+            ("http://h", "h", false),
+            ("http://h:443", "h:443", false),
+            ("http://h:8443", "h:8443", false),
+            ("https://h", "h:8443", false),
+        ] {
+            let found = Origins::default().allow(origin, host, true);
+            assert_eq!(found, expected, "{origin} to {host}");
+        }
+        // What is listed is allowed, whatever its scheme.
+        assert!(origins(&["http://h"]).allow("http://h", "h", true));
     }
 
     #[test]
@@ -307,7 +330,7 @@ mod tests {
             ("any", "what is this", true),
         ] {
             assert_eq!(
-                origins(&[rule]).allow(origin, "other.example"),
+                origins(&[rule]).allow(origin, "other.example", false),
                 expected,
                 "{rule} {origin}"
             );
@@ -318,9 +341,9 @@ mod tests {
     fn the_list_adds_to_the_own_origin() {
         let origins = origins(&["https://a.example", "null"]);
         for origin in ["https://a.example", "null", "https://h"] {
-            assert!(origins.allow(origin, "h"), "{origin}");
+            assert!(origins.allow(origin, "h", false), "{origin}");
         }
-        assert!(!origins.allow("https://b.example", "h"));
+        assert!(!origins.allow("https://b.example", "h", false));
     }
 
     #[test]
