@@ -82,9 +82,11 @@ pub struct Extras {
 pub struct Ssl {
     /// Whether the client connected over TLS at all.
     pub tls: bool,
-    /// Whether it gave a certificate, over this connection or one that this
-    /// one resumes.
+    /// Whether it gave a certificate over this connection.
     pub certificate: bool,
+    /// Whether it gave one in this TLS session, which may have begun with an
+    /// earlier connection.
+    pub session_certificate: bool,
     /// Whether that certificate was good.
     pub verified: bool,
     /// Like `TLSv1.3`.
@@ -285,7 +287,8 @@ fn v2_ssl(value: &[u8]) -> Result<Ssl, Malformed> {
     };
     let mut ssl = Ssl {
         tls: flags & 0x01 != 0,
-        certificate: flags & 0x06 != 0,
+        certificate: flags & 0x02 != 0,
+        session_certificate: flags & 0x04 != 0,
         verified: [v0, v1, v2, v3] == [&0; 4],
         ..Ssl::default()
     };
@@ -425,7 +428,7 @@ impl Extras {
     /// The common name in the client's certificate, if that was good.
     pub fn verified_name(&self) -> Option<&str> {
         let ssl = self.ssl.as_ref()?;
-        let good = ssl.certificate && ssl.verified;
+        let good = (ssl.certificate || ssl.session_certificate) && ssl.verified;
         ssl.common_name.as_deref().filter(|_| good)
     }
 
@@ -445,7 +448,9 @@ impl Extras {
 
 impl Ssl {
     fn bytes(&self) -> Vec<u8> {
-        let flags = u8::from(self.tls) | if self.certificate { 0x06 } else { 0 };
+        let flags = u8::from(self.tls)
+            | u8::from(self.certificate) << 1
+            | u8::from(self.session_certificate) << 2;
         let mut value = vec![flags];
         value.extend(u32::from(!self.verified).to_be_bytes());
         let version = self.version.as_deref().map(str::as_bytes);
@@ -556,7 +561,8 @@ mod tests {
                 with(Extras {
                     ssl: Some(Ssl {
                         tls: true,
-                        certificate: true,
+                        certificate: false,
+                        session_certificate: true,
                         verified: true,
                         version: Some("TLSv1.3".into()),
                         common_name: Some("N".into()),
@@ -826,6 +832,7 @@ mod tests {
             true => Some(Ssl {
                 tls: u.arbitrary()?,
                 certificate: u.arbitrary()?,
+                session_certificate: u.arbitrary()?,
                 verified: u.arbitrary()?,
                 version: arbitrary_text(u)?,
                 common_name: arbitrary_text(u)?,
