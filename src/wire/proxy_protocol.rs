@@ -789,6 +789,31 @@ mod tests {
     }
 
     #[test]
+    fn a_name_counts_only_in_a_certificate_that_was_good() {
+        for (certificate, session_certificate, verified, expected) in [
+            (true, true, true, true),
+            (false, true, true, true),
+            (true, false, true, true),
+            (false, false, true, false),
+            (true, true, false, false),
+        ] {
+            let ssl = Ssl {
+                tls: true,
+                certificate,
+                session_certificate,
+                verified,
+                version: None,
+                common_name: Some("N".into()),
+            };
+            let extras = Extras {
+                ssl: Some(ssl),
+                ..Extras::default()
+            };
+            assert_eq!(extras.verified_name(), expected.then_some("N"));
+        }
+    }
+
+    #[test]
     fn an_extra_that_is_too_long_is_left_out() {
         let long = Header {
             extras: Extras {
