@@ -5,7 +5,8 @@ use adit::config::Source;
 use adit::demo;
 use adit::server::{End, Loader, Server, Settings};
 use log::LevelFilter;
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ fn main() -> ExitCode {
         Ok(Command::Check(check)) => return cli::run_check(&check).finish(),
         Ok(Command::Serve { source, log }) => serve(source, log),
         Ok(Command::Demo(listen)) => demo::settings(listen)
-            .map_err(|e| format!("adit: cannot start the demo: {e}"))
-            .and_then(run_demo),
+            .map_err(|e| no_demo(&e))
+            .and_then(|(settings, service)| run_demo(settings, service)),
     };
     match done {
         Ok(End::Drained) => ExitCode::SUCCESS,
@@ -32,11 +33,16 @@ fn serve(source: Source, level: LevelFilter) -> Result<End, String> {
     run(Server::new(settings, load).map_err(|e| format!("adit: {e}"))?)
 }
 
-fn run_demo(settings: Settings) -> Result<End, String> {
+fn no_demo(e: &io::Error) -> String {
+    format!("adit: cannot start the demo: {e}")
+}
+
+fn run_demo(settings: Settings, service: TcpListener) -> Result<End, String> {
     start_log(LevelFilter::Warn);
     let again = settings.clone();
     let load: Loader = Arc::new(move || Ok(again.clone()));
     let server = Server::new(settings, load).map_err(|e| format!("adit: {e}"))?;
+    demo::start_backend(service).map_err(|e| no_demo(&e))?;
     for address in server.addresses() {
         // Who closed the output does not want to know.
         let _ = writeln!(std::io::stdout(), "{}", demo::url(&address));

@@ -20,7 +20,7 @@
 mod json;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -51,15 +51,17 @@ const MAX_COUNT: u32 = 100;
 /// before it accepts again after a failure.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Starts the service, and returns what serves the page and a tunnel to it.
+/// What serves the page and a tunnel to the service, and the socket for
+/// [`start_backend`]: its thread must not run before the server is confined.
 ///
 /// # Errors
-/// The service cannot be started.
-pub fn settings(listen: Listen) -> io::Result<Settings> {
+/// The service has no socket.
+pub fn settings(listen: Listen) -> io::Result<(Settings, TcpListener)> {
+    let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let route = Route {
         path: "/tunnel".to_owned(),
         subprotocols: vec![SUBPROTOCOL.to_owned()],
-        backends: vec![start_backend()?.into()],
+        backends: vec![service.local_addr()?.into()],
         framing: Framing::JsonLines,
         ..Route::default()
     };
@@ -68,7 +70,7 @@ pub fn settings(listen: Listen) -> io::Result<Settings> {
         content_type: "text/html; charset=utf-8",
         body: PAGE,
     };
-    Ok(Settings {
+    let settings = Settings {
         listeners: vec![ListenerSettings {
             address: listen,
             mode: None,
@@ -77,7 +79,8 @@ pub fn settings(listen: Listen) -> io::Result<Settings> {
         routes: vec![route],
         pages: vec![page],
         ..Settings::default()
-    })
+    };
+    Ok((settings, service))
 }
 
 /// What to open in a browser for a demo that listens on this address.
@@ -89,14 +92,15 @@ pub fn url(address: &str) -> String {
     format!("http://{address}/")
 }
 
-/// Starts the service on a loopback port that is free, and returns its address.
-pub fn start_backend() -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
+/// Starts the service.
+///
+/// # Errors
+/// There is no thread for it.
+pub fn start_backend(service: TcpListener) -> io::Result<()> {
     thread::Builder::new()
         .name("demo-backend".into())
-        .spawn(move || accept(&listener))?;
-    Ok(address)
+        .spawn(move || accept(&service))
+        .map(drop)
 }
 
 fn accept(listener: &TcpListener) {
@@ -270,9 +274,17 @@ fn answer(id: Option<&str>, name: &str, json: &str) -> String {
 #[cfg(test)]
 mod tests {
 
+    use std::net::SocketAddr;
     use std::time::Instant;
 
     use super::*;
+
+    fn started() -> SocketAddr {
+        let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = service.local_addr().unwrap();
+        start_backend(service).unwrap();
+        address
+    }
 
     struct Client {
         reader: BufReader<TcpStream>,
@@ -290,7 +302,7 @@ mod tests {
         }
 
         fn start() -> Client {
-            Client::connect(start_backend().unwrap())
+            Client::connect(started())
         }
 
         fn send(&mut self, bytes: &[u8]) {
@@ -421,7 +433,7 @@ mod tests {
 
     #[test]
     fn connections_are_bounded_and_their_places_used_again() {
-        let address = start_backend().unwrap();
+        let address = started();
         let mut clients: Vec<_> = (0..MAX_CONNECTIONS)
             .map(|_| Client::connect(address))
             .collect();
