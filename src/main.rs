@@ -45,7 +45,7 @@ fn run_demo(settings: Settings, service: TcpListener) -> Result<End, String> {
     demo::start_backend(service).map_err(|e| no_demo(&e))?;
     for address in server.addresses() {
         // Who closed the output does not want to know.
-        let _ = writeln!(std::io::stdout(), "{}", demo::url(&address));
+        let _ = writeln!(io::stdout(), "{}", demo::url(&address));
     }
     run(server)
 }

@@ -182,6 +182,23 @@ pub(super) struct Serve {
     #[argh(option)]
     mode: Option<String>,
 
+    /// user to become once the sockets are open, by name or number
+    #[argh(option)]
+    user: Option<String>,
+
+    /// group to take with --user (default: the user's own)
+    #[argh(option)]
+    group: Option<String>,
+
+    /// folder to make the root of the file system once the sockets are open
+    #[argh(option)]
+    chroot: Option<String>,
+
+    /// forbid files that a reload does not need: auto (where the kernel has
+    /// Landlock), require or off (default: auto)
+    #[argh(option)]
+    sandbox: Option<String>,
+
     /// log each step
     #[argh(switch, short = 'v')]
     verbose: bool,
@@ -285,6 +302,10 @@ impl Serve {
             ),
             ("handshake-timeout", &self.handshake_timeout),
             ("drain-timeout", &self.drain_timeout),
+            ("user", &self.user),
+            ("group", &self.group),
+            ("chroot", &self.chroot),
+            ("sandbox", &self.sandbox),
             ("mode", &self.mode),
         ]
         .into_iter()

@@ -66,6 +66,10 @@ fn the_same_words_mean_the_same_in_the_file() {
         ("new-connections-per-second-per-client", "10"),
         ("handshake-timeout", "5m"),
         ("drain-timeout", "6h"),
+        ("user", "nobody"),
+        ("group", "7"),
+        ("chroot", "/srv"),
+        ("sandbox", "off"),
     ];
     let lines = |words: &[(&str, &str)]| -> String {
         words
@@ -248,6 +252,11 @@ fn what_makes_no_sense_ends_with_2_and_a_hint() {
                 "text",
             ],
             "frame-type with framing record, where each message carries its own type; leave it out",
+        ),
+        (
+            &["serve", "80", "h:1", "--group", "a", "--user="],
+            "user \"\": write a name like nobody, or a number\n\
+             adit: group without user; write user too",
         ),
         (&["frob"], "unrecognized argument: frob"),
         (&["--frob"], "unrecognized argument: --frob"),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::words::{GLOBAL, LISTEN, ListenDraft, PLACE, RULES, find};
 use crate::address::Listen;
 use crate::server::Settings;
-use crate::server::settings::ListenerSettings;
+use crate::server::settings::{Confinement, ListenerSettings};
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::policy::Route;
 
@@ -115,6 +115,12 @@ impl ListenDraft {
     }
 }
 
+/// What is wrong with a group that nobody is to have.
+pub(super) fn lone_group(settings: &Settings) -> Option<&'static str> {
+    let Confinement { user, group, .. } = &settings.confinement;
+    (group.is_some() && user.is_none()).then_some("group without user; write user too")
+}
+
 /// The settings that a command line means: one listener and one route. Each
 /// option is a pair of its name, without dashes, and a value; those that can be
 /// given again are. The names are the caller's to check: one that is no word
@@ -148,6 +154,7 @@ pub fn command_line(listen: &str, options: &[(&str, &str)]) -> Result<Settings, 
         };
         errors.extend(faults.into_iter().map(|(_, text)| text));
     }
+    errors.extend(lone_group(&settings).map(str::to_owned));
     let has_address = listener.address.is_some();
     match listener.build(trusted.then_some(&settings.trusted)) {
         Ok(listener) => settings.listeners.push(listener),

@@ -7,7 +7,7 @@ use std::path::Path;
 use toml_span::value::{Key, Table, Value, ValueInner};
 use toml_span::{ErrorKind, Span};
 
-use super::draft::RouteDraft;
+use super::draft::{RouteDraft, lone_group};
 use super::words::{GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
 use super::{Mistake, Mistakes, overlap, values};
 use crate::address::Listen;
@@ -25,7 +25,10 @@ pub fn load(path: &Path) -> Result<Settings, Mistakes> {
     };
     let bytes = fs::read(path).map_err(|error| alone(None, format!("cannot be read: {error}")))?;
     match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(text, &file),
+        Ok(text) => parse(text, &file).map(|settings| Settings {
+            file: Some(path.to_owned()),
+            ..settings
+        }),
         Err(error) => {
             let line = line_at(&bytes, error.valid_up_to());
             Err(alone(Some(line), "bytes that are not UTF-8".to_owned()))
@@ -115,6 +118,10 @@ impl Reader<'_> {
                 let tables = ["listen", "route"].into_iter();
                 self.unknown(key, tables.chain(names(GLOBAL)).chain(names(RULES)));
             }
+        }
+        if let Some(text) = lone_group(&settings) {
+            let key = root.get_key_value("group");
+            self.mistake(key.map(|(key, _)| self.line(key.span)), text);
         }
         for (line, text) in defaults.contradictions() {
             self.mistake(line, text);

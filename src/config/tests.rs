@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::address::{Backend, Listen};
+use crate::server::settings::{Confinement, Sandbox};
 use crate::tunnel::policy::Route;
 use crate::wire::proxy_protocol::Version;
 use crate::wire::ws::{FrameType, InvalidUtf8};
@@ -49,6 +50,10 @@ fn every_key_has_its_effect() {
         handshake-timeout = "2s"
         drain-timeout = 3
         trusted-proxies = ["10.0.0.0/8", "unix"]
+        user = "nobody"
+        group = 65534
+        chroot = "/srv/adit"
+        sandbox = "require"
 
         [[listen]]
         address = ":8080"
@@ -89,12 +94,21 @@ fn every_key_has_its_effect() {
     assert_eq!(settings.limits.rate_per_client, None);
     assert_eq!(settings.handshake_timeout, Duration::from_secs(2));
     assert_eq!(settings.drain_timeout, Duration::from_secs(3));
+    assert_eq!(
+        settings.confinement,
+        Confinement {
+            user: Some("nobody".into()),
+            group: Some("65534".into()),
+            chroot: Some("/srv/adit".into()),
+            sandbox: Sandbox::Require,
+        }
+    );
     assert_eq!(settings.listeners[1].mode, Some(0o660));
     let route = &settings.routes[0];
     assert_eq!(settings.trusted.0.len(), 2);
     assert!(settings.takes_header(&settings.listeners[1].address));
     assert!(!settings.takes_header(&settings.listeners[0].address));
-    assert_eq!(route.line, Some(17));
+    assert_eq!(route.line, Some(21));
     let socket = Listen::Unix("/run/a.sock".into());
     assert_eq!(route.listeners, ["8080".parse().unwrap(), socket]);
     assert_eq!(route.to_string(), "*.example.org/t/");
@@ -241,7 +255,7 @@ fn an_unknown_key_hears_of_the_known_ones() {
                 "2: unknown key \"surprise\"; allowed are listen, route, max-connections, \
                  max-connections-per-client, new-connections-per-second, \
                  new-connections-per-second-per-client, handshake-timeout, drain-timeout, \
-                 trusted-proxies, \
+                 trusted-proxies, user, group, chroot, sandbox, \
                  max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
                  framing, \
                  frame-type, invalid-utf8, max-message, origin, require-origin, send-proxy, \
@@ -305,6 +319,14 @@ fn a_bad_value_hears_what_is_allowed() {
 #[test]
 fn what_cannot_stand_together_is_a_mistake() {
     assert_mistakes(&[
+        (
+            "sandbox = true\ngroup = \"a\"\nchroot = \"srv\"\n{LISTEN}{ROUTE}",
+            &[
+                "1: sandbox \"true\": write auto, require or off",
+                "2: group without user; write user too",
+                "3: chroot \"srv\": write a path that begins with /",
+            ],
+        ),
         (
             "{LISTEN}{ROUTE}frame-type = \"text\"\nframing = \"record\"\ninvalid-utf8 = \"close\"\n",
             &[
@@ -451,7 +473,9 @@ fn a_file_that_cannot_be_read_is_a_mistake_too() {
         not_utf8.unwrap_err().to_string(),
         format!("{shown}:2: bytes that are not UTF-8")
     );
-    assert_eq!(good, parse(&format!("{LISTEN}{ROUTE}"), "f"));
+    let mut expected = parse(&format!("{LISTEN}{ROUTE}"), "f").unwrap();
+    expected.file = Some(name.clone());
+    assert_eq!(good, Ok(expected));
     assert_eq!(source.file(), Some(name.as_path()));
 }
 

@@ -3,6 +3,7 @@
 //! The messages name neither the key nor what was seen: the table of words does
 //! that for all of them.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -48,6 +49,23 @@ pub(super) fn path(text: &str) -> Result<String, String> {
         return Err("write it percent-encoded, as it comes in a request".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// A user or group, by name or number. A colon would end it in passwd(5).
+pub(super) fn account(text: &str) -> Result<String, String> {
+    let allowed = |c: char| !c.is_control() && !c.is_whitespace() && c != ':';
+    if text.is_empty() || !text.chars().all(allowed) {
+        return Err("write a name like nobody, or a number".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A folder, wherever the program was started.
+pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
+    match text.starts_with('/') {
+        true => Ok(text.into()),
+        false => Err("write a path that begins with /".to_owned()),
+    }
 }
 
 /// RFC 6455 section 4.1: a subprotocol is a token of RFC 9110 section 5.6.2.

@@ -4,10 +4,13 @@
 //! the file and the command line cannot differ. A word gets its values as text;
 //! what a value's absence means stands with the settings themselves.
 
-use super::values::{address, choice, count, duration, duration_or_off, mode, path, size, token};
+use super::values::{
+    account, address, choice, count, duration, duration_or_off, folder, mode, path, size, token,
+};
 use crate::address::{Backend, Listen};
 use crate::cidr::Cidr;
 use crate::server::Settings;
+use crate::server::settings::Sandbox;
 use crate::tunnel::identity::TrustedProxy;
 use crate::tunnel::policy::{OriginRule, Route};
 use crate::wire::framing::Framing;
@@ -198,6 +201,18 @@ pub const GLOBAL: &[Word<Settings>] = &[
         |settings| settings.trusted.0.clear(),
         |settings, text| push(&mut settings.trusted.0, text.parse::<TrustedProxy>()),
     ),
+    Word::one("user", |settings, text| {
+        put(&mut settings.confinement.user, account(text).map(Some))
+    }),
+    Word::one("group", |settings, text| {
+        put(&mut settings.confinement.group, account(text).map(Some))
+    }),
+    Word::one("chroot", |settings, text| {
+        put(&mut settings.confinement.chroot, folder(text).map(Some))
+    }),
+    Word::one("sandbox", |settings, text| {
+        put(&mut settings.confinement.sandbox, choice(text, SANDBOX))
+    }),
 ];
 
 /// A listener that may not have its address yet.
@@ -243,6 +258,13 @@ pub const INVALID_UTF8: [(&str, InvalidUtf8); 2] = [
     ("replace", InvalidUtf8::Replace),
 ];
 
+/// The names of what the sandbox can be.
+const SANDBOX: [(&str, Sandbox); 3] = [
+    ("auto", Sandbox::Auto),
+    ("require", Sandbox::Require),
+    ("off", Sandbox::Off),
+];
+
 /// The name of a value in such a table.
 pub fn name_of<T: Copy + PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {
     names
@@ -279,113 +301,116 @@ mod tests {
         }
     }
 
+    /// (word, value, what is said of it)
+    const REFUSED: &[(&str, &str, &str)] = &[
+        (
+            "framing",
+            "line",
+            "framing \"line\": write raw, lines, crlf, json-lines, json, nul, length-u8, \
+                 length-u16, length-u32, length-u32le, content-length or record",
+        ),
+        (
+            "frame-type",
+            "Text",
+            "frame-type \"Text\": write text, binary, mirror or auto",
+        ),
+        (
+            "invalid-utf8",
+            "",
+            "invalid-utf8 \"\": write close or replace",
+        ),
+        (
+            "require-origin",
+            "yes",
+            "require-origin \"yes\": write true or false",
+        ),
+        (
+            "max-message",
+            "0",
+            "max-message \"0\": the range is 1 to 9223372036854775807 bytes",
+        ),
+        (
+            "idle-timeout",
+            "0",
+            "idle-timeout \"0\": the range is 1ms to 8760h, or off",
+        ),
+        (
+            "connect-timeout",
+            "off",
+            "connect-timeout \"off\": it cannot be off; the range is 1ms to 8760h",
+        ),
+        ("send-proxy", "v3", "send-proxy \"v3\": write v1, v2 or off"),
+        // It may hold a password.
+        (
+            "greeting",
+            "WEBIRC secret adit %x",
+            "greeting: %x stands for nothing; write %a, %h, %p, %H, %u, %q, %o, %s, %t, %c \
+                 or %%",
+        ),
+        (
+            "path",
+            "chat",
+            "path \"chat\": write a path that begins with /",
+        ),
+        (
+            "path",
+            "/a?b",
+            "path \"/a?b\": write the path alone, without ? or #",
+        ),
+        (
+            "path",
+            "/ä b",
+            "path \"/ä b\": write it percent-encoded, as it comes in a request",
+        ),
+        (
+            "host",
+            "example.org:80",
+            "host \"example.org:80\": the port has no place here; write the host alone",
+        ),
+        (
+            "host",
+            "https://example.org",
+            "host \"https://example.org\": write a host like example.org, *.example.org, \
+                 192.0.2.1 or [::1]",
+        ),
+        (
+            "subprotocol",
+            "a, b",
+            "subprotocol \"a, b\": write one name of letters, digits and !#$%&'*+-.^_`|~",
+        ),
+        (
+            "backend",
+            "5900",
+            "backend \"5900\": no host; write HOST:PORT, tcp:HOST:PORT, unix:/path or \
+                 unix:@name",
+        ),
+        (
+            "allow",
+            "10.0.0.1/8",
+            "allow \"10.0.0.1/8\": there are bits beyond the prefix; write 10.0.0.0/8, or \
+                 10.0.0.1 alone",
+        ),
+        (
+            "deny",
+            "all",
+            "deny \"all\": write an address or a network like 192.0.2.1, 10.0.0.0/8 or ::1/128",
+        ),
+        (
+            "new-connections-per-second-per-route",
+            "0",
+            "new-connections-per-second-per-route \"0\": write a number from 1 to 4294967295, \
+                 or off",
+        ),
+        (
+            "listener",
+            "x",
+            "listener \"x\": no port; write PORT, HOST:PORT, [IPV6]:PORT or unix:/path",
+        ),
+    ];
+
     #[test]
     fn what_is_not_allowed_is_said_with_what_is() {
-        for (name, value, message) in [
-            (
-                "framing",
-                "line",
-                "framing \"line\": write raw, lines, crlf, json-lines, json, nul, length-u8, \
-                 length-u16, length-u32, length-u32le, content-length or record",
-            ),
-            (
-                "frame-type",
-                "Text",
-                "frame-type \"Text\": write text, binary, mirror or auto",
-            ),
-            (
-                "invalid-utf8",
-                "",
-                "invalid-utf8 \"\": write close or replace",
-            ),
-            (
-                "require-origin",
-                "yes",
-                "require-origin \"yes\": write true or false",
-            ),
-            (
-                "max-message",
-                "0",
-                "max-message \"0\": the range is 1 to 9223372036854775807 bytes",
-            ),
-            (
-                "idle-timeout",
-                "0",
-                "idle-timeout \"0\": the range is 1ms to 8760h, or off",
-            ),
-            (
-                "connect-timeout",
-                "off",
-                "connect-timeout \"off\": it cannot be off; the range is 1ms to 8760h",
-            ),
-            ("send-proxy", "v3", "send-proxy \"v3\": write v1, v2 or off"),
-            // It may hold a password.
-            (
-                "greeting",
-                "WEBIRC secret adit %x",
-                "greeting: %x stands for nothing; write %a, %h, %p, %H, %u, %q, %o, %s, %t, %c \
-                 or %%",
-            ),
-            (
-                "path",
-                "chat",
-                "path \"chat\": write a path that begins with /",
-            ),
-            (
-                "path",
-                "/a?b",
-                "path \"/a?b\": write the path alone, without ? or #",
-            ),
-            (
-                "path",
-                "/ä b",
-                "path \"/ä b\": write it percent-encoded, as it comes in a request",
-            ),
-            (
-                "host",
-                "example.org:80",
-                "host \"example.org:80\": the port has no place here; write the host alone",
-            ),
-            (
-                "host",
-                "https://example.org",
-                "host \"https://example.org\": write a host like example.org, *.example.org, \
-                 192.0.2.1 or [::1]",
-            ),
-            (
-                "subprotocol",
-                "a, b",
-                "subprotocol \"a, b\": write one name of letters, digits and !#$%&'*+-.^_`|~",
-            ),
-            (
-                "backend",
-                "5900",
-                "backend \"5900\": no host; write HOST:PORT, tcp:HOST:PORT, unix:/path or \
-                 unix:@name",
-            ),
-            (
-                "allow",
-                "10.0.0.1/8",
-                "allow \"10.0.0.1/8\": there are bits beyond the prefix; write 10.0.0.0/8, or \
-                 10.0.0.1 alone",
-            ),
-            (
-                "deny",
-                "all",
-                "deny \"all\": write an address or a network like 192.0.2.1, 10.0.0.0/8 or ::1/128",
-            ),
-            (
-                "new-connections-per-second-per-route",
-                "0",
-                "new-connections-per-second-per-route \"0\": write a number from 1 to 4294967295, \
-                 or off",
-            ),
-            (
-                "listener",
-                "x",
-                "listener \"x\": no port; write PORT, HOST:PORT, [IPV6]:PORT or unix:/path",
-            ),
-        ] {
+        for &(name, value, message) in REFUSED {
             assert_eq!(rule(name, &[value]), Err(vec![(0, message.to_owned())]));
         }
     }

@@ -5,6 +5,7 @@
 //! a moment, since descriptors can come free elsewhere; meanwhile clients wait
 //! in the kernel's backlog and the loop sleeps.
 
+use super::confine::Confined;
 use super::settings::ListenerSettings;
 use crate::address::Listen;
 use crate::net::{Listener, Peer, Stream};
@@ -54,7 +55,12 @@ impl Listeners {
     ///
     /// # Errors
     /// Which address cannot be listened on, and why.
-    pub fn open(&mut self, wanted: &[ListenerSettings], registry: &Registry) -> Result<(), String> {
+    pub fn open(
+        &mut self,
+        wanted: &[ListenerSettings],
+        registry: &Registry,
+        confined: &Confined,
+    ) -> Result<(), String> {
         let mut opened: Vec<Listening> = Vec::new();
         for ListenerSettings { address, mode, .. } in wanted {
             if let Some(open) = self.sockets.iter().find(|open| open.address == *address) {
@@ -64,7 +70,10 @@ impl Listeners {
                 }
                 continue;
             }
-            let cannot = |e: io::Error| format!("cannot listen on {address}: {e}");
+            let cannot = |e: io::Error| {
+                let excuse = confined.excuse(address, &e);
+                format!("cannot listen on {address}: {e}{excuse}")
+            };
             for mut socket in Listener::open(address, *mode).map_err(cannot)? {
                 let taken = |token| self.sockets.iter().chain(&opened).any(|l| l.token == token);
                 let token = self.tokens.clone().map(Token).find(|&token| !taken(token));

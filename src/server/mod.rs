@@ -7,10 +7,12 @@
 //! events that may mean it are still at hand.
 
 mod backends;
+mod confine;
 mod control;
 pub mod guard;
 mod limits;
 mod listening;
+mod sandbox;
 pub mod settings;
 mod table;
 mod timers;
@@ -23,6 +25,7 @@ use crate::tunnel::{
     Context, Label, Need, Opening, Ration, Readiness, Refusal, Rules, Scratch, Side, Tunnel,
 };
 use backends::{Backends, Dial, resolve_all};
+use confine::{Confined, Plan};
 use control::{Control, Loaded, Wish};
 use guard::{Door, Guard};
 use listening::Listeners;
@@ -65,6 +68,7 @@ pub struct Server {
     control: Control,
     settings: Settings,
     most: usize,
+    confined: Confined,
     listeners: Listeners,
     backends: Backends,
     guard: Guard,
@@ -81,25 +85,29 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the listeners and looks up the backends. `loader` is asked for
-    /// new settings at each SIGHUP.
+    /// Opens the listeners and looks up the backends, then gives up what the
+    /// process does not need any more: threads are to be started after this.
+    /// `loader` is asked for new settings at each SIGHUP.
     ///
     /// # Errors
-    /// What cannot be opened or found, ready to be shown.
+    /// What cannot be opened, found or given up, ready to be shown.
     pub fn new(settings: Settings, loader: Loader) -> Result<Self, String> {
         let system = |e: io::Error| format!("cannot start: {e}");
+        let plan = Plan::new(&settings.confinement)?;
         let poll = Poll::new().map_err(system)?;
         let control = Control::new(poll.registry(), SIGNALS, WAKER, loader).map_err(system)?;
         let mut listeners = Listeners::new(WAKER.0 + 1..FIRST_TUNNEL);
         let mut backends = Backends::default();
         backends.learn(resolve_all(&settings.routes)?);
-        listeners.open(&settings.listeners, poll.registry())?;
+        listeners.open(&settings.listeners, poll.registry(), &Confined::default())?;
+        let confined = plan.carry_out(&settings)?;
         Ok(Server {
             poll,
             control,
             guard: Guard::new(settings.limits),
             most: limits::most_connections(settings.max_connections),
             settings,
+            confined,
             listeners,
             backends,
             table: Table::default(),
@@ -410,15 +418,21 @@ impl Server {
         if self.drain_at.is_some() {
             return;
         }
-        let (settings, resolved) = match loaded {
+        let (mut settings, resolved) = match loaded {
             Ok(loaded) => loaded,
-            Err(e) => return error!("cannot reload, keeping the old settings:\n{e}"),
+            Err(e) => {
+                error!("cannot reload, keeping the old settings:\n{e}");
+                return self.confined.warn_of_unreadable(&self.settings);
+            }
         };
-        if let Err(e) = self
-            .listeners
-            .open(&settings.listeners, self.poll.registry())
-        {
+        let (registry, confined) = (self.poll.registry(), &self.confined);
+        if let Err(e) = self.listeners.open(&settings.listeners, registry, confined) {
             return error!("cannot reload, keeping the old settings: {e}");
+        }
+        let confinement = &self.settings.confinement;
+        if settings.confinement != *confinement {
+            warn!("user, group, chroot and sandbox stay as they are until a restart");
+            settings.confinement = confinement.clone();
         }
         self.backends.learn(resolved);
         self.guard.obey(settings.limits);

@@ -1,5 +1,6 @@
 //! What the server is told before it starts, and again at each reload.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::guard::Limits;
@@ -27,6 +28,18 @@ pub struct Settings {
     pub limits: Limits,
     /// Who is believed about whom it speaks for.
     pub trusted: Trusted,
+    /// What the process gives up once it listens.
+    pub confinement: Confinement,
+    /// The file that all this stands in, if it stands in one.
+    pub file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The files that a reload reads again. The sandbox keeps their folders
+    /// readable, so whatever is read later has to be among them.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.file.iter().map(PathBuf::as_path)
+    }
 }
 
 impl Default for Settings {
@@ -40,6 +53,8 @@ impl Default for Settings {
             max_connections: None,
             limits: Limits::default(),
             trusted: Trusted::default(),
+            confinement: Confinement::default(),
+            file: None,
         }
     }
 }
@@ -61,4 +76,30 @@ pub struct ListenerSettings {
     pub mode: Option<u32>,
     /// Whether trusted proxies send a PROXY header first.
     pub accept_proxy: bool,
+}
+
+/// What the process gives up once its sockets are open, for good: a reload
+/// does not change it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confinement {
+    /// The user to become, by name or number.
+    pub user: Option<String>,
+    /// The group to take; `None`: that of the user.
+    pub group: Option<String>,
+    /// The folder that becomes the root of the file system.
+    pub chroot: Option<PathBuf>,
+    /// Whether files are out of reach that a reload does not need.
+    pub sandbox: Sandbox,
+}
+
+/// Whether the process gives up the files that it does not need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sandbox {
+    /// Where the kernel can do it.
+    #[default]
+    Auto,
+    /// It does not start without.
+    Require,
+    /// It keeps them all.
+    Off,
 }
