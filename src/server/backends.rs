@@ -13,6 +13,7 @@ use crate::tunnel::{Label, Ration, Refusal};
 use log::warn;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// How long a backend that failed is passed over where there is another.
@@ -35,6 +36,15 @@ pub fn resolve_all(routes: &[Route]) -> Result<Resolved, String> {
         }
     }
     Ok(resolved)
+}
+
+/// The addresses of a backend that are known without looking anything up.
+pub fn literal(backend: &Backend) -> Option<Vec<Address>> {
+    let is_literal = match backend {
+        Backend::Tcp { host, .. } => host.parse::<IpAddr>().is_ok(),
+        Backend::Unix(_) | Backend::Abstract(_) => true,
+    };
+    is_literal.then(|| resolve(backend).ok())?
 }
 
 /// A backend's place in the table.
@@ -63,6 +73,8 @@ struct State {
 pub struct Dial {
     /// Who wants it.
     label: Label,
+    /// A backend that is none of the route's, until its addresses are there.
+    stranger: Option<Backend>,
     /// The backends that were not dialled yet.
     left: Vec<Key>,
     several: bool,
@@ -107,16 +119,23 @@ impl Backends {
         self.states[key].tunnels -= 1;
     }
 
-    /// Starts the search for a backend of this route.
-    pub fn dial(&self, route: &Route, label: Label) -> Dial {
-        let left: Vec<_> = route
-            .backends
+    /// Starts the search for a backend of this route, or for the one that was
+    /// chosen. Where that is none of the route's, its addresses are to be
+    /// [`meet`](Dial::meet)ed first.
+    pub fn dial(&self, route: &Route, chosen: Option<&Backend>, label: Label) -> Dial {
+        let (ours, stranger) = match chosen {
+            Some(chosen) if route.backends.contains(chosen) => (std::slice::from_ref(chosen), None),
+            Some(chosen) => (&[][..], Some(chosen.clone())),
+            None => (&route.backends[..], None),
+        };
+        let left: Vec<_> = ours
             .iter()
             .filter_map(|b| self.keys.get(b))
             .copied()
             .collect();
         Dial {
             label,
+            stranger,
             several: left.len() > 1,
             left,
             most: route.max_connections_per_backend,
@@ -130,6 +149,28 @@ impl Backends {
 }
 
 impl Dial {
+    /// The backend whose addresses have to be there before it can be dialled.
+    pub fn stranger(&self) -> Option<&Backend> {
+        self.stranger.as_ref()
+    }
+
+    /// Learns the addresses of the stranger, or why there are none.
+    pub fn meet(&mut self, found: io::Result<Vec<Address>>, backends: &mut Backends) {
+        let Some(name) = self.stranger.take() else {
+            return;
+        };
+        match found {
+            Ok(addresses) => {
+                backends.learn(Resolved::from([(name.clone(), addresses)]));
+                self.left.extend(backends.keys.get(&name));
+            }
+            Err(e) => {
+                warn!("{}: cannot resolve backend {name}: {e}", self.label);
+                self.refusal = Some(Refusal::BackendUnreachable);
+            }
+        }
+    }
+
     /// The connection that is being made.
     pub fn stream(&mut self) -> Option<&mut Stream> {
         self.stream.as_mut().map(|(stream, _)| stream)
@@ -272,7 +313,7 @@ mod tests {
     /// Dials until the connection stands or is refused.
     fn outcome(route: &Route, table: &mut Backends, now: Instant) -> Result<Key, Refusal> {
         let label = Label::new(1, Peer::Unix);
-        let mut dial = table.dial(route, label);
+        let mut dial = table.dial(route, None, label);
         dial.next(table, now)?;
         loop {
             match dial

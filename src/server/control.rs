@@ -6,6 +6,8 @@
 
 use super::backends::{Resolved, resolve_all};
 use super::settings::Settings;
+use crate::tunnel::auth::Vault;
+use crate::tunnel::auth::vault::Fault;
 use mio::{Interest, Registry, Token, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -26,7 +28,13 @@ pub enum Wish {
 }
 
 /// Settings that were loaded again, or why they were not.
-pub type Loaded = Result<(Settings, Resolved), String>;
+pub type Loaded = Result<(Settings, Resolved, Vault), String>;
+
+/// The faults, one a line.
+pub fn lines(faults: &[Fault]) -> String {
+    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
 
 /// The loop's ear for the world outside.
 pub struct Control {
@@ -79,11 +87,17 @@ impl Control {
         self.signals.pending().map(wish).collect()
     }
 
-    /// Starts to load the settings again.
+    /// What wakes the loop.
+    pub fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
+    }
+
+    /// Starts to load the settings again, and the files that they name; one
+    /// that cannot be read any more is taken from the `old` vault.
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn load(&mut self) -> io::Result<()> {
+    pub fn load(&mut self, old: Vault) -> io::Result<()> {
         if std::mem::replace(&mut self.loading, true) {
             self.again = true;
             return Ok(());
@@ -93,7 +107,8 @@ impl Control {
         let load = move || {
             let loaded = load().and_then(|settings| {
                 let resolved = resolve_all(&settings.routes)?;
-                Ok((settings, resolved))
+                let vault = old.load(&settings.routes).map_err(|f| lines(&f))?;
+                Ok((settings, resolved, vault))
             });
             // Without a receiver the process is ending.
             if sender.send(loaded).is_ok() {
@@ -106,18 +121,11 @@ impl Control {
         started
     }
 
-    /// Settings that were loaded since this was last asked.
-    ///
-    /// # Errors
-    /// No thread could be started for a further wish to load.
-    pub fn loaded(&mut self) -> io::Result<Option<Loaded>> {
-        let Ok(loaded) = self.receiver.try_recv() else {
-            return Ok(None);
-        };
+    /// Settings that were loaded since this was last asked, and whether to load
+    /// them once more.
+    pub fn loaded(&mut self) -> Option<(Loaded, bool)> {
+        let loaded = self.receiver.try_recv().ok()?;
         self.loading = false;
-        if std::mem::take(&mut self.again) {
-            self.load()?;
-        }
-        Ok(Some(loaded))
+        Some((loaded, std::mem::take(&mut self.again)))
     }
 }

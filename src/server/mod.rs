@@ -9,6 +9,7 @@
 mod backends;
 mod confine;
 mod control;
+mod errands;
 pub mod guard;
 mod limits;
 mod listening;
@@ -21,19 +22,21 @@ pub use control::Loader;
 pub use settings::{ListenerSettings, Settings};
 
 use crate::net::{Peer, Stream};
+use crate::tunnel::auth::Vault;
 use crate::tunnel::{
     Context, Label, Need, Opening, Ration, Readiness, Refusal, Rules, Scratch, Side, Tunnel,
 };
 use backends::{Backends, Dial, resolve_all};
 use confine::{Confined, Plan};
 use control::{Control, Loaded, Wish};
+use errands::Errands;
 use guard::{Door, Guard};
 use listening::Listeners;
 use log::{error, info, warn};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{self, ErrorKind};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use table::{Slot, Table};
 
 /// What is to be told of a connection: everything. Urgent data is told apart
@@ -72,6 +75,8 @@ pub struct Server {
     listeners: Listeners,
     backends: Backends,
     guard: Guard,
+    errands: Errands,
+    vault: Vault,
     table: Table,
     scratch: Scratch,
     /// How many lines about refusals the log takes.
@@ -82,16 +87,21 @@ pub struct Server {
     /// When the tunnels that are left are told to go; set once it stops.
     drain_at: Option<Instant>,
     now: Instant,
+    /// The same moment in Unix seconds.
+    unix_time: u64,
 }
 
 impl Server {
-    /// Opens the listeners and looks up the backends, then gives up what the
-    /// process does not need any more: threads are to be started after this.
-    /// `loader` is asked for new settings at each SIGHUP.
+    /// Reads the files of tokens, opens the listeners and looks up the backends,
+    /// then gives up what the process does not need any more: threads are to be
+    /// started after this. `loader` is asked for new settings at each SIGHUP.
     ///
     /// # Errors
     /// What cannot be opened, found or given up, ready to be shown.
     pub fn new(settings: Settings, loader: Loader) -> Result<Self, String> {
+        let vault = Vault::default().load(&settings.routes);
+        let vault = vault.map_err(|faults| control::lines(&faults))?;
+        warn_of(&vault);
         let system = |e: io::Error| format!("cannot start: {e}");
         let plan = Plan::new(&settings.confinement)?;
         let poll = Poll::new().map_err(system)?;
@@ -103,6 +113,8 @@ impl Server {
         let confined = plan.carry_out(&settings)?;
         Ok(Server {
             poll,
+            errands: Errands::new(&control.waker()),
+            vault,
             control,
             guard: Guard::new(settings.limits),
             most: limits::most_connections(settings.max_connections),
@@ -117,6 +129,7 @@ impl Server {
             run: nanoseconds(SystemTime::now()),
             drain_at: None,
             now: Instant::now(),
+            unix_time: unix_time(),
         })
     }
 
@@ -137,6 +150,7 @@ impl Server {
                 polled => polled?,
             }
             self.now = Instant::now();
+            self.unix_time = unix_time();
             for event in &events {
                 if self.dispatch(event) {
                     return Ok(End::Forced);
@@ -182,11 +196,15 @@ impl Server {
                     }
                 }
             }
-            WAKER => match self.control.loaded() {
-                Ok(Some(loaded)) => self.reloaded(loaded),
-                Ok(None) => {}
-                Err(e) => error!("cannot reload, keeping the old settings: {e}"),
-            },
+            WAKER => {
+                if let Some((loaded, again)) = self.control.loaded() {
+                    self.reloaded(loaded);
+                    if again {
+                        self.reload();
+                    }
+                }
+                self.errands_done();
+            }
             Token(token) if token < FIRST_TUNNEL => self.listeners.ready(Token(token)),
             Token(token) => {
                 let (key, side) = tunnel_of(token);
@@ -289,6 +307,13 @@ impl Server {
     /// A tunnel does what it can and gets what it needs.
     fn turn(&mut self, key: usize) {
         self.continue_dial(key);
+        if self
+            .table
+            .get(key)
+            .is_some_and(|slot| slot.tunnel.is_opening())
+        {
+            self.vault.refresh(self.now);
+        }
         let mut need = self.with_context(key, |slot, cx| slot.tunnel.pump(cx));
         if let Some(Need::Backend(route)) = need {
             self.dial(key, route);
@@ -300,21 +325,6 @@ impl Server {
             _ => {}
         }
         self.table.file(key);
-    }
-
-    /// Starts to look for a backend of this route.
-    fn dial(&mut self, key: usize, route: usize) {
-        let Some(label) = self.table.get(key).map(|slot| slot.tunnel.label()) else {
-            return;
-        };
-        let place = &self.settings.routes[route];
-        let rate = place.new_connections_per_second;
-        let mut dial = Box::new(self.backends.dial(place, label));
-        let next = match self.guard.enter(route, rate, self.now) {
-            Ok(()) => dial.next(&mut self.backends, self.now),
-            refused => refused,
-        };
-        self.dialled(key, dial, next);
     }
 
     /// Looks how far the dialling of a backend is, if one is being dialled.
@@ -392,6 +402,8 @@ impl Server {
             pages: &self.settings.pages,
             trusted: &self.settings.trusted,
             run: self.run,
+            vault: &self.vault,
+            unix_time: self.unix_time,
         };
         let mut door = Door::new(&mut self.guard, self.now);
         let mut cx = Context {
@@ -409,7 +421,7 @@ impl Server {
     }
 
     fn reload(&mut self) {
-        if let Err(e) = self.control.load() {
+        if let Err(e) = self.control.load(self.vault.clone()) {
             error!("cannot reload, keeping the old settings: {e}");
         }
     }
@@ -418,7 +430,7 @@ impl Server {
         if self.drain_at.is_some() {
             return;
         }
-        let (mut settings, resolved) = match loaded {
+        let (mut settings, resolved, vault) = match loaded {
             Ok(loaded) => loaded,
             Err(e) => {
                 error!("cannot reload, keeping the old settings:\n{e}");
@@ -436,6 +448,8 @@ impl Server {
         }
         self.backends.learn(resolved);
         self.guard.obey(settings.limits);
+        warn_of(&vault);
+        self.vault = vault;
         self.most = limits::most_connections(settings.max_connections);
         let (listeners, routes) = (settings.listeners.len(), settings.routes.len());
         self.settings = settings;
@@ -481,8 +495,20 @@ impl Server {
 
 /// The time since 1970; it fits until the year 2554.
 fn nanoseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    let since = time.duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_nanos() as u64)
+}
+
+fn unix_time() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}
+
+/// Says what is not well with the files of tokens and keys.
+fn warn_of(vault: &Vault) {
+    for warning in vault.warnings() {
+        warn!("{warning}");
+    }
 }
 
 /// The tunnel and side that a token stands for.

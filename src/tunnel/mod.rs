@@ -8,6 +8,7 @@
 //! not) and it answers with what it needs next; it knows no poll, and every
 //! phase can be driven in a test without a socket.
 
+pub mod auth;
 pub mod deadlines;
 pub mod ending;
 pub mod endpoint;
@@ -38,6 +39,7 @@ use crate::address::Backend;
 use crate::net::{Peer, Transport};
 use crate::wire::http;
 use crate::wire::ws::{Connection, Role};
+use auth::PasswordCheck;
 use ending::Ending;
 use endpoint::{Codec, Endpoint};
 use log::{Level, debug, info, log, log_enabled, warn};
@@ -80,7 +82,9 @@ pub enum Need {
     Event,
     /// Another turn: it stopped only for the others' sake.
     Turn,
-    /// A connection to a backend of the route at this index.
+    /// A connection to a backend of the route at this index: to the one that
+    /// [`Tunnel::backend`] names, if it does, and not before the password of
+    /// [`Tunnel::take_password`] is found right.
     Backend(usize),
     /// Nothing: it is over.
     Nothing,
@@ -127,10 +131,12 @@ impl fmt::Display for Label {
 enum Phase<T> {
     /// The request is being read.
     Opening(Link<T>, Opening),
-    /// The backend is being dialled.
+    /// The backend is being dialled, or something is looked up before.
     Dialling(Link<T>, Accepted),
     /// Messages pass.
     Open(Session<T>),
+    /// A response to a guess waits for its moment.
+    Held(Link<T>, Vec<u8>),
     /// A response is on its way, and then the end.
     Answered(Link<T>),
     /// Nothing is left.
@@ -175,7 +181,10 @@ impl<T: Transport> Tunnel<T> {
             (Phase::Open(session), Side::Client) => session.client().link.ready(seen),
             (Phase::Open(session), Side::Backend) => session.backend().link.ready(seen),
             (
-                Phase::Opening(link, _) | Phase::Dialling(link, _) | Phase::Answered(link),
+                Phase::Opening(link, _)
+                | Phase::Dialling(link, _)
+                | Phase::Held(link, _)
+                | Phase::Answered(link),
                 Side::Client,
             ) => link.ready(seen),
             _ => {}
@@ -191,7 +200,7 @@ impl<T: Transport> Tunnel<T> {
                     outcome => self.opened(outcome, cx),
                 }
             }
-            Phase::Dialling(..) => Need::Event,
+            Phase::Dialling(..) | Phase::Held(..) => Need::Event,
             Phase::Open(session) => {
                 let again = session.pump(cx.scratch, cx.now);
                 if session.is_over() {
@@ -247,7 +256,28 @@ impl<T: Transport> Tunnel<T> {
                 debug!("{}: sent nothing within handshake-timeout", self.label);
                 self.phase = Phase::Over;
             }
+            Phase::Held(..) => {
+                if let Phase::Held(link, response) = self.take() {
+                    self.send(link, &response, cx.now);
+                }
+            }
             Phase::Dialling(..) | Phase::Answered(_) | Phase::Over => self.phase = Phase::Over,
+        }
+    }
+
+    /// The backend that the client's token chose, while it is dialled.
+    pub fn backend(&self) -> Option<&Backend> {
+        match &self.phase {
+            Phase::Dialling(_, accepted) => accepted.backend.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The password that has to be right before a backend is dialled.
+    pub fn take_password(&mut self) -> Option<Box<PasswordCheck>> {
+        match &mut self.phase {
+            Phase::Dialling(_, accepted) => accepted.password.take(),
+            _ => None,
         }
     }
 
@@ -288,16 +318,23 @@ impl<T: Transport> Tunnel<T> {
     pub fn refuse(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
         let level = match refusal {
             Refusal::Origin(_) | Refusal::Address => Level::Warn,
-            Refusal::BadRequest(_) => Level::Warn,
+            Refusal::BadRequest(_) | Refusal::Forbidden(_) => Level::Warn,
             Refusal::ClientConnections | Refusal::ClientRate => Level::Warn,
             Refusal::Rate | Refusal::RouteRate => Level::Warn,
+            guess if guess.is_guess() => Level::Warn,
             _ => Level::Info,
         };
         // Lines that nobody sees use up nothing.
         if log_enabled!(level) && cx.ration.allows(cx.now) {
             self.tell(refusal, level);
         }
-        self.answer(&http::refusal(refusal), cx.now);
+        let response = http::refusal(refusal);
+        if refusal.is_guess() {
+            let wait = cx.gate.failed(self.label.client.ip());
+            self.hold(response, cx.now + wait);
+        } else {
+            self.answer(&response, cx.now);
+        }
     }
 
     fn tell(&self, refusal: &Refusal, level: Level) {
@@ -318,7 +355,7 @@ impl<T: Transport> Tunnel<T> {
             Phase::Open(session) => session.leave(Ending::GoingAway, cx.now),
             Phase::Opening(_, opening) if !opening.has_begun() => self.phase = Phase::Over,
             Phase::Opening(..) | Phase::Dialling(..) => self.refuse(&Refusal::Draining, cx),
-            Phase::Answered(_) | Phase::Over => {}
+            Phase::Held(..) | Phase::Answered(_) | Phase::Over => {}
         }
     }
 
@@ -331,6 +368,7 @@ impl<T: Transport> Tunnel<T> {
     pub fn memory(&self) -> usize {
         match &self.phase {
             Phase::Open(session) => session.memory(),
+            Phase::Held(link, response) => link.memory() + response.capacity(),
             Phase::Answered(link) => link.memory(),
             _ => 0,
         }
@@ -375,12 +413,24 @@ impl<T: Transport> Tunnel<T> {
 
     /// Sends a response and then the end.
     fn answer(&mut self, response: &[u8], now: Instant) {
-        if let Phase::Opening(mut link, _) | Phase::Dialling(mut link, _) = self.take() {
-            link.queue().push(response);
-            link.finish();
-            self.phase = Phase::Answered(link);
-            self.until = Some(now + RESPONSE_TIMEOUT);
+        if let Phase::Opening(link, _) | Phase::Dialling(link, _) = self.take() {
+            self.send(link, response, now);
         }
+    }
+
+    /// Keeps a response back until then.
+    fn hold(&mut self, response: Vec<u8>, until: Instant) {
+        if let Phase::Opening(link, _) | Phase::Dialling(link, _) = self.take() {
+            self.phase = Phase::Held(link, response);
+            self.until = Some(until);
+        }
+    }
+
+    fn send(&mut self, mut link: Link<T>, response: &[u8], now: Instant) {
+        link.queue().push(response);
+        link.finish();
+        self.phase = Phase::Answered(link);
+        self.until = Some(now + RESPONSE_TIMEOUT);
     }
 
     fn take(&mut self) -> Phase<T> {

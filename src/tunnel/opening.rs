@@ -4,6 +4,7 @@
 //! The backend is connected before the 101 goes out, so that a failure is an
 //! honest HTTP status and a retry is invisible to the client.
 
+use super::auth::{self, Admission, Offered, PasswordCheck, Vault};
 use super::greeting::Facts;
 use super::identity::{Client, Trusted, identify};
 use super::introduction::{Introduction, Step};
@@ -13,7 +14,7 @@ use super::policy::{self, Route, Timeouts};
 use super::preface::{Connection, preface};
 use super::relay::Scratch;
 use super::{Gate, Label};
-use crate::address::Listen;
+use crate::address::{Backend, Listen};
 use crate::net::listener::canonical;
 use crate::net::{Peer, Transport};
 use crate::wire::Refusal;
@@ -55,6 +56,10 @@ pub struct Accepted {
     pub subprotocol: Option<String>,
     /// What the log says of the tunnel.
     pub description: String,
+    /// The backend of the token, where it chose one.
+    pub backend: Option<Backend>,
+    /// A password that has to be checked before.
+    pub password: Option<Box<PasswordCheck>>,
     /// What came behind the head.
     pub early: Vec<u8>,
     /// What the backend gets before that.
@@ -109,6 +114,10 @@ pub struct Rules<'a> {
     pub trusted: &'a Trusted,
     /// Tells the connections of this run of the program from those of others.
     pub run: u64,
+    /// What the files of tokens and passwords say.
+    pub vault: &'a Vault,
+    /// The time that tokens expire by, in Unix seconds.
+    pub unix_time: u64,
 }
 
 /// What comes before a tunnel, as far as it has come.
@@ -292,9 +301,10 @@ fn decide(
     if origin.is_none() && request.has("Origin") {
         return Err(Refusal::BadRequest("at most one Origin header is allowed"));
     }
-    let subprotocols = upgrade
+    let mut subprotocols = upgrade
         .as_ref()
         .map_or(Vec::new(), |u| u.subprotocols.clone());
+    subprotocols.retain(|name| !auth::offered::is_bearer(name));
     let asked = policy::Request {
         host: request.host,
         https: sender.client.https,
@@ -312,6 +322,7 @@ fn decide(
     if !choice.route.addresses.admit(sender.client.address.ip()) {
         return Err(Refusal::Address);
     }
+    let admission = admit(request, origin, choice.route, rules)?;
     let extras = &sender.connection.extras;
     let facts = Facts {
         client: sender.client.address,
@@ -320,7 +331,7 @@ fn decide(
         query: request.query,
         origin: origin.unwrap_or_default(),
         subprotocol: choice.subprotocol.unwrap_or_default(),
-        subject: "",
+        subject: admission.subject.as_deref().unwrap_or_default(),
         common_name: extras.verified_name().unwrap_or_default(),
     };
     let preface = preface(choice.route, &facts, &sender.connection);
@@ -328,18 +339,37 @@ fn decide(
         route: choice.index,
         accept: upgrade.accept(),
         subprotocol: choice.subprotocol.map(str::to_owned),
-        description: describe(request.path, &choice),
+        description: describe(request.path, &choice, admission.subject.as_deref()),
+        backend: admission.backend,
+        password: admission.password,
         early: early.to_vec(),
         preface,
         terms: Terms::of(choice.route),
     }))
 }
 
-fn describe(path: &str, choice: &policy::Choice<'_, '_>) -> String {
-    let framing = choice.route.framing;
-    let path = path.escape_debug();
-    match choice.subprotocol {
-        Some(name) => format!("{path}, {framing}, subprotocol {name}"),
-        None => format!("{path}, {framing}"),
+/// Whom the request comes from, if its route asks for that.
+fn admit(
+    request: &Request<'_>,
+    origin: Option<&str>,
+    route: &Route,
+    rules: Rules<'_>,
+) -> Result<Admission, Refusal> {
+    if !route.auth.is_asked() && route.token_map.is_none() {
+        return Ok(Admission::default());
     }
+    let offered = Offered::read(request, route.auth.cookie.as_deref())?;
+    auth::judge(route, rules.vault, &offered, origin, rules.unix_time)
+}
+
+/// The path without its query, in which a token may stand.
+fn describe(path: &str, choice: &policy::Choice<'_, '_>, subject: Option<&str>) -> String {
+    let mut text = format!("{}, {}", path.escape_debug(), choice.route.framing);
+    if let Some(name) = choice.subprotocol {
+        text += &format!(", subprotocol {name}");
+    }
+    if let Some(name) = subject {
+        text += &format!(", by \"{}\"", name.escape_debug());
+    }
+    text
 }

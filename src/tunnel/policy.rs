@@ -11,9 +11,11 @@
 //! from the wire, and `adit check --url` with one made up.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Refusal;
+use super::auth::Auth;
 use super::greeting::Greeting;
 use crate::address::{Backend, Listen};
 use crate::wire::framing::Framing;
@@ -66,6 +68,11 @@ pub struct Route {
     pub send_proxy: Option<Version>,
     /// What the backend is told behind that.
     pub greeting: Greeting,
+    /// What clients have to bring.
+    pub auth: Auth,
+    /// A file or directory that says to which backend each token leads, in
+    /// place of `backends`.
+    pub token_map: Option<PathBuf>,
     /// How long things may take.
     pub timeouts: Timeouts,
 }
@@ -90,6 +97,8 @@ impl Default for Route {
             require_origin: false,
             send_proxy: None,
             greeting: Greeting::default(),
+            auth: Auth::default(),
+            token_map: None,
             timeouts: Timeouts::default(),
         }
     }

@@ -110,6 +110,7 @@ struct World {
     client: Fake,
     backend: Fake,
     routes: Vec<Route>,
+    vault: auth::Vault,
     scratch: Scratch,
     gate: FakeGate,
     ration: Ration,
@@ -153,6 +154,7 @@ impl World {
             client,
             backend,
             routes: vec![route],
+            vault: auth::Vault::default(),
             scratch: Scratch::default(),
             gate: FakeGate::default(),
             ration: Ration::default(),
@@ -184,6 +186,8 @@ impl World {
             pages: &[],
             trusted: &Trusted::default(),
             run: 0,
+            vault: &self.vault,
+            unix_time: 1_000_000,
         };
         let mut cx = Context {
             scratch: &mut self.scratch,

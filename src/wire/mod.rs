@@ -23,4 +23,4 @@ pub use chunk::{Chunk, End, Frame, Kind};
 pub use fault::Fault;
 pub use gather::Gather;
 pub use queue::WriteQueue;
-pub use refusal::Refusal;
+pub use refusal::{Challenge, Lack, Refusal};

@@ -1,5 +1,6 @@
 //! The endings before the 101: cause to HTTP status, one table.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Why a request gets no tunnel. The status, the extra header and the one-line
@@ -12,6 +13,14 @@ pub enum Refusal {
     Origin(Option<String>),
     /// The route's `deny` or `allow` keeps the client's address out.
     Address,
+    /// No credentials came, or none that are good.
+    Unauthorized(Box<Challenge>),
+    /// The token is good, but not for this; says for what not.
+    Forbidden(&'static str),
+    /// No backend has this token, where tokens choose the backend.
+    UnknownToken,
+    /// Too many passwords or names wait to be looked at.
+    Busy,
     /// No route has this host and path.
     NotFound,
     /// Not a GET.
@@ -47,12 +56,81 @@ pub enum Refusal {
     Draining,
 }
 
+/// What a client has to bring (RFC 9110 section 11.6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// The place that it is for.
+    pub realm: String,
+    /// Whether a token is taken (RFC 6750).
+    pub bearer: bool,
+    /// Whether a user and password are taken (RFC 7617).
+    pub basic: bool,
+    /// What was wrong with what came.
+    pub lack: Lack,
+}
+
+/// What is wrong with a client's credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// None came.
+    Nothing,
+    /// The token is unknown, altered or another's.
+    WrongToken,
+    /// The token was good.
+    ExpiredToken,
+    /// No such user has this password.
+    WrongPassword,
+}
+
+impl Challenge {
+    /// The header, a line for each scheme.
+    fn header(&self) -> String {
+        let mut lines = Vec::new();
+        if self.bearer {
+            // RFC 6750 section 3: no error where no token came.
+            let error = match self.lack {
+                Lack::WrongToken | Lack::ExpiredToken => {
+                    format!(
+                        ", error=\"invalid_token\", error_description=\"{}\"",
+                        self.lack
+                    )
+                }
+                Lack::Nothing | Lack::WrongPassword => String::new(),
+            };
+            lines.push(format!(
+                "WWW-Authenticate: Bearer realm=\"{}\"{error}",
+                self.realm
+            ));
+        }
+        if self.basic {
+            let realm = &self.realm;
+            lines.push(format!(
+                "WWW-Authenticate: Basic realm=\"{realm}\", charset=\"UTF-8\""
+            ));
+        }
+        lines.join("\r\n")
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Lack::Nothing => "a token or password is required here",
+            Lack::WrongToken => "the token is not valid",
+            Lack::ExpiredToken => "the token has expired",
+            Lack::WrongPassword => "the user or password is wrong",
+        })
+    }
+}
+
 impl Refusal {
     /// The HTTP status code.
     pub fn status(&self) -> u16 {
         match self {
             Refusal::BadRequest(_) | Refusal::Subprotocol(_) => 400,
+            Refusal::Unauthorized(_) => 401,
             Refusal::Origin(_) | Refusal::Address => 403,
+            Refusal::Forbidden(_) | Refusal::UnknownToken => 403,
             Refusal::NotFound => 404,
             Refusal::Method => 405,
             Refusal::HeadTimeout => 408,
@@ -62,26 +140,37 @@ impl Refusal {
             Refusal::HeadTooLarge => 431,
             Refusal::BackendUnreachable => 502,
             Refusal::BackendsDown | Refusal::BackendsFull | Refusal::Draining => 503,
-            Refusal::Rate | Refusal::RouteRate => 503,
+            Refusal::Rate | Refusal::RouteRate | Refusal::Busy => 503,
             Refusal::BackendTimeout => 504,
         }
     }
 
     /// The header that this answer needs beyond the usual ones, as it goes on
     /// the wire without its line end.
-    pub fn header(&self) -> Option<&'static str> {
-        match self {
-            Refusal::Method => Some("Allow: GET"),
+    pub fn header(&self) -> Option<Cow<'static, str>> {
+        let line = match self {
+            Refusal::Unauthorized(challenge) => return Some(challenge.header().into()),
+            Refusal::Method => "Allow: GET",
             // RFC 9110 section 15.5.22: 426 names the protocol to upgrade to.
-            Refusal::NotUpgrade => Some("Upgrade: websocket"),
+            Refusal::NotUpgrade => "Upgrade: websocket",
             // RFC 6455 section 4.2.2, step 4.
-            Refusal::Version => Some("Upgrade: websocket\r\nSec-WebSocket-Version: 13"),
-            Refusal::BackendsDown | Refusal::BackendsFull => Some("Retry-After: 1"),
+            Refusal::Version => "Upgrade: websocket\r\nSec-WebSocket-Version: 13",
+            Refusal::Busy | Refusal::BackendsDown | Refusal::BackendsFull => "Retry-After: 1",
             // At one connection a second or more, the next may come within one.
-            Refusal::ClientRate | Refusal::Rate | Refusal::RouteRate => Some("Retry-After: 1"),
+            Refusal::ClientRate | Refusal::Rate | Refusal::RouteRate => "Retry-After: 1",
             // When one of its own will end, only the client can know.
-            Refusal::ClientConnections => Some("Retry-After: 10"),
-            _ => None,
+            Refusal::ClientConnections => "Retry-After: 10",
+            _ => return None,
+        };
+        Some(line.into())
+    }
+
+    /// Whether the client tried to get in and could not: who guesses is
+    /// answered slowly.
+    pub fn is_guess(&self) -> bool {
+        match self {
+            Refusal::Unauthorized(challenge) => challenge.lack != Lack::Nothing,
+            refusal => *refusal == Refusal::UnknownToken,
         }
     }
 }
@@ -108,6 +197,10 @@ impl fmt::Display for Refusal {
                 "too many new connections to this tunnel \
                  (option `new-connections-per-second-per-route`)"
             }
+            Refusal::Unauthorized(challenge) => return challenge.lack.fmt(f),
+            Refusal::Forbidden(why) => why,
+            Refusal::UnknownToken => "no backend has this token",
+            Refusal::Busy => "too many others are being let in; try again",
             Refusal::NotFound => "no tunnel at this host and path",
             Refusal::Method => "only GET opens a WebSocket",
             Refusal::HeadTimeout => "the request did not arrive in time",

@@ -75,7 +75,7 @@ impl<'a> Request<'a> {
     }
 
     /// The values of a header field, in order; one that is not text is empty.
-    fn values(&self, name: &'static str) -> impl Iterator<Item = &'a str> {
+    pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a str> {
         self.lines(name).map(|value| {
             std::str::from_utf8(value)
                 .unwrap_or("")
@@ -164,6 +164,7 @@ mod tests {
             ("/t?x?y#z?", "/t", "x?y"),
             ("/t#x?y", "/t", ""),
             ("/t?", "/t", ""),
+            ("/t#z?x", "/t", ""),
             ("http://h/t?x", "/t", "x"),
             ("ws://h", "/", ""),
             ("http://h?x", "/", "x"),

@@ -53,6 +53,7 @@ fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
@@ -70,6 +71,47 @@ fn phrase(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Challenge, Lack};
+
+    fn challenge(lack: Lack) -> Challenge {
+        Challenge {
+            realm: "adit".into(),
+            bearer: true,
+            basic: true,
+            lack,
+        }
+    }
+
+    #[test]
+    fn a_401_says_what_to_bring_and_what_was_wrong() {
+        for (lack, error) in [
+            (Lack::Nothing, ""),
+            (
+                Lack::WrongToken,
+                ", error=\"invalid_token\", error_description=\"the token is not valid\"",
+            ),
+            (
+                Lack::ExpiredToken,
+                ", error=\"invalid_token\", error_description=\"the token has expired\"",
+            ),
+            (Lack::WrongPassword, ""),
+        ] {
+            let bearer = format!("\r\nWWW-Authenticate: Bearer realm=\"adit\"{error}\r\n");
+            let basic = "\r\nWWW-Authenticate: Basic realm=\"adit\", charset=\"UTF-8\"\r\n";
+            for (has_bearer, has_basic) in [(true, true), (true, false), (false, true)] {
+                let challenge = Challenge {
+                    bearer: has_bearer,
+                    basic: has_basic,
+                    ..challenge(lack)
+                };
+                let refused = Refusal::Unauthorized(Box::new(challenge));
+                let text = String::from_utf8(refusal(&refused)).unwrap();
+                assert_eq!(text.contains(&bearer), has_bearer, "{text}");
+                assert_eq!(text.contains(basic), has_basic, "{text}");
+                assert_eq!(refused.is_guess(), lack != Lack::Nothing);
+            }
+        }
+    }
 
     #[test]
     fn the_101_echoes_the_subprotocol() {
@@ -93,6 +135,10 @@ mod tests {
             Refusal::ClientRate,
             Refusal::Rate,
             Refusal::RouteRate,
+            Refusal::Unauthorized(Box::new(challenge(Lack::Nothing))),
+            Refusal::Forbidden("this token is for another origin"),
+            Refusal::UnknownToken,
+            Refusal::Busy,
             Refusal::NotFound,
             Refusal::Method,
             Refusal::HeadTimeout,

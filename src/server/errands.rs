@@ -1,0 +1,186 @@
+//! What a tunnel waits for that would block the loop: a password to be
+//! checked, a name to be looked up.
+//!
+//! Each kind has one thread, started for its first errand, and a short queue.
+//! A thread that hangs, over a resolver that says nothing, holds up those that
+//! wait for the same and no open tunnel; whoever comes when its queue is full
+//! is told so at once.
+
+use super::Server;
+use super::backends::{Dial, literal};
+use crate::address::Backend;
+use crate::net::{Address, resolve};
+use crate::tunnel::Refusal;
+use crate::tunnel::auth::PasswordCheck;
+use log::error;
+use mio::Waker;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+/// Most errands of a kind that wait.
+const QUEUE: usize = 64;
+
+/// Whom an answer is for: the tunnel's key, and its number, since keys are used
+/// again.
+type Ticket = (usize, u64);
+
+/// A thread that does errands of one kind.
+struct Worker<J, R> {
+    name: &'static str,
+    work: fn(J) -> R,
+    waker: Arc<Waker>,
+    jobs: Option<SyncSender<(Ticket, J)>>,
+    sender: Sender<(Ticket, R)>,
+    answers: Receiver<(Ticket, R)>,
+}
+
+impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
+    fn new(name: &'static str, work: fn(J) -> R, waker: Arc<Waker>) -> Self {
+        let (sender, answers) = channel();
+        Worker {
+            name,
+            work,
+            waker,
+            jobs: None,
+            sender,
+            answers,
+        }
+    }
+
+    /// Hands over a job, if there is room for one.
+    fn ask(&mut self, ticket: Ticket, job: J) -> Result<(), Refusal> {
+        let jobs = match self.jobs.take() {
+            Some(jobs) => jobs,
+            None => self.start().map_err(|e| {
+                error!("cannot start the thread {}: {e}", self.name);
+                Refusal::Busy
+            })?,
+        };
+        let asked = jobs.try_send((ticket, job)).map_err(|_| Refusal::Busy);
+        self.jobs = Some(jobs);
+        asked
+    }
+
+    fn start(&self) -> io::Result<SyncSender<(Ticket, J)>> {
+        let (jobs, queue) = sync_channel::<(Ticket, J)>(QUEUE);
+        let (work, sender, waker) = (self.work, self.sender.clone(), self.waker.clone());
+        let run = move || {
+            // Until the server is gone.
+            for (ticket, job) in queue {
+                if sender.send((ticket, work(job))).is_err() || waker.wake().is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(self.name.to_owned());
+        thread.spawn(run).map(|_| jobs)
+    }
+}
+
+/// All threads that do errands.
+pub struct Errands {
+    passwords: Worker<Box<PasswordCheck>, Result<(), Refusal>>,
+    names: Worker<Backend, io::Result<Vec<Address>>>,
+}
+
+impl Errands {
+    /// No thread yet; each will wake the loop when it has an answer.
+    pub fn new(waker: &Arc<Waker>) -> Self {
+        Errands {
+            passwords: Worker::new("passwords", |check| check.run(), waker.clone()),
+            names: Worker::new("names", |backend| resolve(&backend), waker.clone()),
+        }
+    }
+}
+
+impl Server {
+    /// Starts to look for a backend of this route, once the client's password
+    /// is found right.
+    pub(super) fn dial(&mut self, key: usize, route: usize) {
+        let Some(slot) = self.table.get(key) else {
+            return;
+        };
+        let (label, chosen) = (slot.tunnel.label(), slot.tunnel.backend());
+        let ticket = (key, label.id);
+        let dial = self
+            .backends
+            .dial(&self.settings.routes[route], chosen, label);
+        let password = slot.tunnel.take_password();
+        slot.dial = Some(Box::new(dial));
+        let rate = self.settings.routes[route].new_connections_per_second;
+        let entered = self.guard.enter(route, rate, self.now);
+        if entered.is_err() {
+            return self.unless_refused(key, entered);
+        }
+        match password {
+            Some(check) => {
+                let asked = self.errands.passwords.ask(ticket, check);
+                self.unless_refused(key, asked);
+            }
+            None => self.find_backend(key),
+        }
+    }
+
+    /// Begins a connection, once the backend's addresses are there.
+    fn find_backend(&mut self, key: usize) {
+        let Some(slot) = self.table.get(key) else {
+            return;
+        };
+        let ticket = (key, slot.tunnel.label().id);
+        let Some(mut dial) = slot.dial.take() else {
+            return;
+        };
+        if let Some(name) = dial.stranger().cloned() {
+            let Some(addresses) = literal(&name) else {
+                slot.dial = Some(dial);
+                let asked = self.errands.names.ask(ticket, name);
+                return self.unless_refused(key, asked);
+            };
+            dial.meet(Ok(addresses), &mut self.backends);
+        }
+        self.begin(key, dial);
+    }
+
+    fn begin(&mut self, key: usize, mut dial: Box<Dial>) {
+        let next = dial.next(&mut self.backends, self.now);
+        self.dialled(key, dial, next);
+    }
+
+    fn unless_refused(&mut self, key: usize, asked: Result<(), Refusal>) {
+        if let Err(refusal) = asked {
+            if let Some(dial) = self.table.get(key).and_then(|slot| slot.dial.take()) {
+                dial.abandon(&mut self.backends);
+            }
+            self.with_context(key, |slot, cx| slot.tunnel.refuse(&refusal, cx));
+        }
+    }
+
+    /// Goes on with the tunnels whose errands are done.
+    pub(super) fn errands_done(&mut self) {
+        while let Ok((ticket, verdict)) = self.errands.passwords.answers.try_recv() {
+            if let Some(key) = self.waiting(ticket) {
+                match verdict {
+                    Ok(()) => self.find_backend(key),
+                    wrong => self.unless_refused(key, wrong),
+                }
+                self.table.enqueue(key);
+            }
+        }
+        while let Ok((ticket, found)) = self.errands.names.answers.try_recv() {
+            if let Some(key) = self.waiting(ticket) {
+                if let Some(mut dial) = self.table.get(key).and_then(|slot| slot.dial.take()) {
+                    dial.meet(found, &mut self.backends);
+                    self.begin(key, dial);
+                }
+                self.table.enqueue(key);
+            }
+        }
+    }
+
+    /// The key of a tunnel that still waits for its answer.
+    fn waiting(&mut self, (key, id): Ticket) -> Option<usize> {
+        let slot = self.table.get(key)?;
+        (slot.tunnel.label().id == id && slot.dial.is_some()).then_some(key)
+    }
+}

@@ -1,0 +1,229 @@
+//! Who may connect: tokens, passwords, and what they choose.
+//!
+//! Nothing here waits, and nothing has a socket: what was offered comes from
+//! the request, what is known from the [`Vault`], and the time is a parameter.
+//! So `adit check --token-from` asks the very function that the tunnel asks.
+//! Only a password takes long; its check is handed out as a
+//! [`PasswordCheck`], to be run where nobody waits for it.
+//!
+//! A secret is told to nobody: neither the log nor an answer repeats what a
+//! client offered, and of a token file only fingerprints are kept.
+
+pub mod htpasswd;
+mod json;
+pub mod jwt;
+pub mod offered;
+mod time;
+pub mod token_file;
+pub mod token_map;
+pub mod vault;
+
+pub use htpasswd::PasswordCheck;
+pub use offered::Offered;
+pub use vault::Vault;
+
+use super::Refusal;
+use super::policy::Route;
+use crate::address::Backend;
+use crate::wire::{Challenge, Lack};
+use ring::digest::{SHA256, digest};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+
+/// What a route asks of its clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Auth {
+    /// A file of tokens that are let in.
+    pub token_file: Option<PathBuf>,
+    /// A file with the key that signed tokens are checked with.
+    pub hmac_key_file: Option<PathBuf>,
+    /// A file of users and the hashes of their passwords.
+    pub basic_file: Option<PathBuf>,
+    /// The cookie that may hold the token.
+    pub cookie: Option<String>,
+    /// What the challenge calls the place; `None`: `adit`.
+    pub realm: Option<String>,
+}
+
+impl Auth {
+    /// Whether a file or a signature says which tokens are let in.
+    pub fn takes_tokens(&self) -> bool {
+        self.token_file.is_some() || self.hmac_key_file.is_some()
+    }
+
+    /// Whether anything is asked for.
+    pub fn is_asked(&self) -> bool {
+        self.takes_tokens() || self.basic_file.is_some()
+    }
+}
+
+/// The files that these routes read, and read again while they serve.
+pub fn files(routes: &[Route]) -> Vec<&Path> {
+    let mut files = Vec::new();
+    for Route {
+        auth, token_map, ..
+    } in routes
+    {
+        let of_route = [
+            &auth.token_file,
+            &auth.hmac_key_file,
+            &auth.basic_file,
+            token_map,
+        ];
+        files.extend(of_route.into_iter().filter_map(|file| file.as_deref()));
+    }
+    files.sort_unstable();
+    files.dedup();
+    files
+}
+
+/// Something that may not be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text from being shown by accident.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Whom a client turned out to be, and what that means for its tunnel.
+#[derive(Debug, Default)]
+pub struct Admission {
+    /// The name of the token or the user.
+    pub subject: Option<String>,
+    /// The backend that the token chose.
+    pub backend: Option<Backend>,
+    /// A password that has to be checked first.
+    pub password: Option<Box<PasswordCheck>>,
+}
+
+/// What a good token says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Its name.
+    pub subject: Option<String>,
+    /// The backend that it is for.
+    pub backend: Option<Backend>,
+    /// The origin that it is for.
+    pub origin: Option<String>,
+}
+
+/// Whether what was offered opens this route, at a time in Unix seconds. The
+/// request's origin has been judged before by the route's own rules.
+///
+/// # Errors
+/// What to tell the client.
+pub fn judge(
+    route: &Route,
+    vault: &Vault,
+    offered: &Offered,
+    origin: Option<&str>,
+    now: u64,
+) -> Result<Admission, Refusal> {
+    let auth = &route.auth;
+    let challenge = |lack| {
+        Refusal::Unauthorized(Box::new(Challenge {
+            realm: auth.realm.clone().unwrap_or_else(|| "adit".to_owned()),
+            bearer: auth.takes_tokens() || route.token_map.is_some(),
+            basic: auth.basic_file.is_some(),
+            lack,
+        }))
+    };
+    let mut admission = Admission::default();
+    match (&offered.token, &offered.basic, &auth.basic_file) {
+        (Some(token), _, _) if auth.takes_tokens() => {
+            let grant = grant(auth, vault, token.reveal(), now).map_err(challenge)?;
+            admission.subject = grant.subject;
+            admission.backend = permitted(grant.backend, route)?;
+            if grant.origin.is_some_and(|bound| !is_same(&bound, origin)) {
+                return Err(Refusal::Forbidden("this token is for another origin"));
+            }
+        }
+        (_, Some(basic), Some(file)) => {
+            let users = vault
+                .passwords(file)
+                .ok_or_else(|| challenge(Lack::Nothing))?;
+            let wrong = challenge(Lack::WrongPassword);
+            admission.subject = Some(basic.user.clone());
+            admission.password = Some(Box::new(users.check(basic, wrong)));
+        }
+        _ if auth.is_asked() => return Err(challenge(Lack::Nothing)),
+        _ => {}
+    }
+    if let Some(file) = &route.token_map {
+        let token = offered
+            .token
+            .as_ref()
+            .ok_or_else(|| challenge(Lack::Nothing))?;
+        let map = vault.map(file).ok_or(Refusal::UnknownToken)?;
+        let backend = map.backend(token.reveal()).ok_or(Refusal::UnknownToken)?;
+        admission.backend = Some(backend.clone());
+    }
+    Ok(admission)
+}
+
+fn grant(auth: &Auth, vault: &Vault, token: &str, now: u64) -> Result<Grant, Lack> {
+    if let Some(tokens) = auth.token_file.as_ref().and_then(|f| vault.tokens(f)) {
+        if let Some(known) = tokens.find(token) {
+            return known.grant(now).ok_or(Lack::ExpiredToken);
+        }
+    }
+    match auth.hmac_key_file.as_ref().and_then(|f| vault.key(f)) {
+        Some(key) => jwt::verify(key, token, now),
+        None => Err(Lack::WrongToken),
+    }
+}
+
+/// A token's backend, if the route lists it: tokens choose, they do not add.
+fn permitted(backend: Option<Backend>, route: &Route) -> Result<Option<Backend>, Refusal> {
+    match backend {
+        Some(backend) if !route.backends.contains(&backend) => Err(Refusal::Forbidden(
+            "this token is for a backend that is not served here",
+        )),
+        backend => Ok(backend),
+    }
+}
+
+/// Scheme and host of an origin have no case (RFC 6454 section 4).
+fn is_same(bound: &str, origin: Option<&str>) -> bool {
+    origin.is_some_and(|origin| origin.eq_ignore_ascii_case(bound))
+}
+
+/// What is kept of a token: enough to know it again, not enough to use it.
+type Fingerprint = [u8; 32];
+
+fn fingerprint(token: &str) -> Fingerprint {
+    let mut print = Fingerprint::default();
+    print.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    print
+}
+
+/// The place of a token among those that are known. All are compared, each to
+/// its end, so the time says neither how nearly a guess was right nor where.
+fn place(known: &[Fingerprint], token: &str) -> Option<usize> {
+    let asked = fingerprint(token);
+    let mut found = u64::MAX;
+    for (index, print) in (0u64..).zip(known) {
+        found.conditional_assign(&index, print.ct_eq(&asked));
+    }
+    usize::try_from(found)
+        .ok()
+        .filter(|&index| index < known.len())
+}
+
+#[cfg(test)]
+mod tests;
