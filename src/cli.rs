@@ -6,21 +6,25 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::net::IpAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::FromArgs;
 use log::LevelFilter;
 
 use crate::address::Listen;
-use crate::config::check::{self, Question};
-use crate::config::{self, Source};
+use crate::config::Source;
+use check::CheckArgs;
 use serve::Serve;
+use token::TokenArgs;
 
+mod check;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod token;
+
+pub use check::{Check, run_check};
+pub use token::{Token, run_token};
 
 /// Exit code for a command line that makes no sense.
 const USAGE: u8 = 2;
@@ -39,15 +43,8 @@ pub enum Command {
     Check(Check),
     /// Serve the demonstration page here.
     Demo(Listen),
-}
-
-/// A file to check, and perhaps a request to try on it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Check {
-    /// The configuration file.
-    pub file: PathBuf,
-    /// The request.
-    pub question: Option<Question>,
+    /// Print a signed token; see [`run_token`].
+    Token(Token),
 }
 
 /// The end of the program: its last words and its exit code.
@@ -97,7 +94,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
         .map_err(|arg| Exit::usage("adit", &[format!("argument {arg:?} is not UTF-8")]))?;
     let args = split_values(&args);
     let command = match args.first() {
-        Some(&name @ ("serve" | "check" | "demo")) => format!("adit {name}"),
+        Some(&name @ ("serve" | "check" | "demo" | "token")) => format!("adit {name}"),
         _ => "adit".to_owned(),
     };
     let usage = |error: String| Exit::usage(&command, &[error]);
@@ -119,6 +116,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
             .resolve()
             .map_err(|errors| Exit::usage(&command, &errors)),
         Some(Commands::Check(check)) => check.resolve().map(Command::Check).map_err(usage),
+        Some(Commands::Token(token)) => token.resolve().map(Command::Token).map_err(usage),
         Some(Commands::Demo(demo)) => match demo.listen.parse() {
             Ok(listen) => Ok(Command::Demo(listen)),
             Err(error) => Err(usage(format!("{error}"))),
@@ -127,19 +125,6 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
             text: help(),
             code: USAGE,
         }),
-    }
-}
-
-/// Checks a file, and says where the request would go.
-pub fn run_check(check: &Check) -> Exit {
-    let verdict = match (config::load(&check.file), &check.question) {
-        (Err(mistakes), _) => Err(mistakes.to_string()),
-        (Ok(settings), Some(question)) => check::answer(&settings, question),
-        (Ok(settings), None) => Ok(check::good(&check.file.display().to_string(), &settings)),
-    };
-    match verdict {
-        Ok(text) => Exit { text, code: 0 },
-        Err(text) => Exit { text, code: 1 },
     }
 }
 
@@ -224,75 +209,8 @@ struct Adit {
 enum Commands {
     Serve(Box<Serve>),
     Check(CheckArgs),
+    Token(TokenArgs),
     Demo(Demo),
-}
-
-/// Check a configuration file, and say where a request would go.
-#[derive(FromArgs)]
-#[argh(
-    subcommand,
-    name = "check",
-    help_triggers("-h", "--help", "help"),
-    usage = "FILE\n       {command_name} FILE --url URL [--origin ORIGIN] [--subprotocol NAME]...
-           [--client ADDRESS]",
-    example = "{command_name} /etc/adit.toml
-{command_name} adit.toml --url wss://example.org/mqtt --origin https://example.org",
-    note = "The listener is the one with the URL's port, or else the first. Nothing is
-opened, and no name is looked up.",
-    note = "
-Exit codes: 0 the file is good and the request would be let in, 1 it has
-mistakes or the request would be refused, 2 a command line that makes no sense."
-)]
-struct CheckArgs {
-    /// the configuration file
-    #[argh(positional, arg_name = "FILE")]
-    file: String,
-
-    /// what to try: ws://HOST[:PORT]/PATH or wss://...
-    #[argh(option)]
-    url: Option<String>,
-
-    /// the asking page's origin (default: none, as without browser)
-    #[argh(option)]
-    origin: Option<String>,
-
-    /// a subprotocol to offer; repeatable, the preferred first
-    #[argh(option)]
-    subprotocol: Vec<String>,
-
-    /// the client's IP address, for \"allow\" and \"deny\" (default: one that may
-    /// connect)
-    #[argh(option)]
-    client: Option<String>,
-}
-
-impl CheckArgs {
-    fn resolve(self) -> Result<Check, String> {
-        let question = match self.url {
-            Some(url) => Some(Question {
-                url: url.parse()?,
-                origin: self.origin,
-                subprotocols: self.subprotocol,
-                client: self.client.as_deref().map(client_address).transpose()?,
-            }),
-            None if self.origin.is_some() => return Err("--origin without --url".to_owned()),
-            None if !self.subprotocol.is_empty() => {
-                return Err("--subprotocol without --url".to_owned());
-            }
-            None if self.client.is_some() => return Err("--client without --url".to_owned()),
-            None => None,
-        };
-        Ok(Check {
-            file: self.file.into(),
-            question,
-        })
-    }
-}
-
-fn client_address(text: &str) -> Result<IpAddr, String> {
-    let forms = "write an IP address like 192.0.2.1 or 2001:db8::1";
-    text.parse()
-        .map_err(|_| format!("client {text:?}: {forms}"))
 }
 
 /// Serve a page to try the tunnel with, and a backend behind it.

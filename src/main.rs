@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let done = match cli::parse(std::env::args_os().skip(1)) {
         Err(exit) => return exit.finish(),
         Ok(Command::Check(check)) => return cli::run_check(&check).finish(),
+        Ok(Command::Token(token)) => return cli::run_token(&token).finish(),
         Ok(Command::Serve { source, log }) => serve(source, log),
         Ok(Command::Demo(listen)) => demo::settings(listen)
             .map_err(|e| no_demo(&e))

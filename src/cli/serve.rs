@@ -118,6 +118,32 @@ pub(super) struct Serve {
     /// say this to the backend first; see below (default: nothing)
     #[argh(option)]
     greeting: Option<String>,
+    /// let in the tokens of this file: one a line, and behind it NAME, BACKEND
+    /// and EXPIRES if wanted
+    #[argh(option)]
+    token_file: Option<String>,
+
+    /// let in tokens that were signed with the key in this file; see adit
+    /// token
+    #[argh(option)]
+    hmac_key_file: Option<String>,
+
+    /// let in the users of this file, as htpasswd -B writes it
+    #[argh(option)]
+    basic_file: Option<String>,
+
+    /// take the token from a cookie of this name too
+    #[argh(option)]
+    auth_cookie: Option<String>,
+
+    /// what a password prompt calls the place (default: adit)
+    #[argh(option)]
+    auth_realm: Option<String>,
+
+    /// in place of BACKEND: websockify's file, or a directory of them, that
+    /// says where each token leads
+    #[argh(option)]
+    token_map: Option<String>,
 
     /// time from ping to ping, or off (default: 30s)
     #[argh(option)]
@@ -247,6 +273,7 @@ impl Serve {
                     "no addresses; give LISTEN and BACKEND, or --config".to_owned(),
                 ]);
             }
+            [listen] if self.token_map.is_some() => (listen, &[][..]),
             [listen] => return Err(vec![format!("{listen:?} alone; give LISTEN and BACKEND")]),
             [listen, backends @ ..] => (listen, backends),
         };
@@ -275,6 +302,12 @@ impl Serve {
             ("max-message", &self.max_message),
             ("send-proxy", &self.send_proxy),
             ("greeting", &self.greeting),
+            ("token-file", &self.token_file),
+            ("hmac-key-file", &self.hmac_key_file),
+            ("basic-file", &self.basic_file),
+            ("auth-cookie", &self.auth_cookie),
+            ("auth-realm", &self.auth_realm),
+            ("token-map", &self.token_map),
             ("ping-interval", &self.ping_interval),
             ("idle-timeout", &self.idle_timeout),
             ("connect-timeout", &self.connect_timeout),

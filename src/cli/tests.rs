@@ -1,6 +1,7 @@
 //! Command lines: what they mean, and what they cannot.
 
 use super::*;
+use crate::config;
 use crate::config::words::{GLOBAL, PLACE, RULES};
 use crate::server::Settings;
 use crate::wire::framing::Framing;
@@ -149,6 +150,7 @@ fn the_help_names_every_framing_and_fits_a_terminal() {
         &["--help"][..],
         &["serve", "-h"],
         &["check", "-h"],
+        &["token", "-h"],
         &["demo", "-h"],
     ] {
         for line in help_of(command).lines() {

@@ -12,6 +12,7 @@ use crate::address::Listen;
 use crate::cidr::Cidr;
 use crate::server::Settings;
 use crate::tunnel::Refusal;
+use crate::tunnel::auth::{self, Admission, Offered, Secret, Vault};
 use crate::tunnel::policy::{Choice, Request, choose, host};
 use crate::wire::Kind;
 use crate::wire::ws::FrameType;
@@ -76,6 +77,8 @@ pub struct Question {
     pub subprotocols: Vec<String>,
     /// Where the client is; `None`: where it may be.
     pub client: Option<IpAddr>,
+    /// The token that comes with it.
+    pub token: Option<Secret>,
 }
 
 /// What to say of a good file.
@@ -91,11 +94,16 @@ pub fn good(file: &str, settings: &Settings) -> String {
     )
 }
 
-/// What the request would get.
+/// What the request would get, at a time in Unix seconds.
 ///
 /// # Errors
 /// If it would be refused; says why and with which HTTP status.
-pub fn answer(settings: &Settings, question: &Question) -> Result<String, String> {
+pub fn answer(
+    settings: &Settings,
+    vault: &Vault,
+    question: &Question,
+    now: u64,
+) -> Result<String, String> {
     let url = &question.url;
     let (listener, why) = listener_for(settings, url).ok_or("no listener")?;
     let request = Request {
@@ -106,13 +114,20 @@ pub fn answer(settings: &Settings, question: &Question) -> Result<String, String
         origin: question.origin.as_deref(),
         subprotocols: question.subprotocols.iter().map(String::as_str).collect(),
     };
-    let may = |choice: &Choice<'_, '_>| {
+    let judged = choose(&settings.routes, listener, &request).and_then(|choice| {
         let client = question.client;
-        client.is_none() || choice.route.addresses.admit(client)
-    };
-    let chosen = choose(&settings.routes, listener, &request);
-    match chosen.and_then(|choice| may(&choice).then_some(choice).ok_or(Refusal::Address)) {
-        Ok(choice) => Ok(describe(url, &choice, &format!("{listener}{why}"))),
+        if client.is_some() && !choice.route.addresses.admit(client) {
+            return Err(Refusal::Address);
+        }
+        let offered = Offered::token(question.token.as_ref().map(Secret::reveal));
+        let admission = auth::judge(choice.route, vault, &offered, request.origin, now)?;
+        Ok((choice, admission))
+    });
+    match judged {
+        Ok((choice, admission)) => {
+            let listener = format!("{listener}{why}");
+            Ok(describe(url, &choice, &admission, &listener))
+        }
         Err(refusal) => Err(format!(
             "{} at listener {listener}{why}: refused with HTTP {}: {refusal}",
             url.text,
@@ -139,7 +154,7 @@ fn listener_for<'s>(settings: &'s Settings, url: &Url) -> Option<(&'s Listen, St
     }
 }
 
-fn describe(url: &Url, choice: &Choice<'_, '_>, listener: &str) -> String {
+fn describe(url: &Url, choice: &Choice<'_, '_>, admission: &Admission, listener: &str) -> String {
     let route = choice.route;
     let mut text = format!("{} takes route {}", url.text, choice.index + 1);
     if let Some(line) = route.line {
@@ -176,7 +191,11 @@ fn describe(url: &Url, choice: &Choice<'_, '_>, listener: &str) -> String {
         }
         row("invalid-utf8", name_of(&INVALID_UTF8, route.invalid_utf8));
     }
-    for backend in &route.backends {
+    if let Some(name) = &admission.subject {
+        row("token of", &name.escape_debug().to_string());
+    }
+    let chosen = admission.backend.as_ref().map(std::slice::from_ref);
+    for backend in chosen.unwrap_or(&route.backends) {
         row("backend", &backend.to_string());
     }
     if let Some(version) = route.send_proxy {
@@ -225,8 +244,9 @@ mod tests {
             origin: origin.map(str::to_owned),
             subprotocols: subprotocols.iter().map(|&s| s.to_owned()).collect(),
             client: None,
+            token: None,
         };
-        answer(&parse(FILE, "f").unwrap(), &question)
+        answer(&parse(FILE, "f").unwrap(), &Vault::default(), &question, 0)
     }
 
     #[test]
@@ -295,8 +315,10 @@ mod tests {
             origin: None,
             subprotocols: Vec::new(),
             client: None,
+            token: None,
         };
-        let refused = |question: &Question| answer(&settings, question).unwrap_err();
+        let refused =
+            |question: &Question| answer(&settings, &Vault::default(), question, 0).unwrap_err();
         assert_eq!(
             refused(&question),
             "ws://a.example.org:9001/mqtt at listener 127.0.0.1:9001: refused with HTTP 400: \
@@ -323,8 +345,9 @@ mod tests {
                 origin: None,
                 subprotocols: Vec::new(),
                 client: client.parse().ok(),
+                token: None,
             };
-            answer(&settings, &question)
+            answer(&settings, &Vault::default(), &question, 0)
         };
         for client in ["", "10.2.0.1", "::1", "::ffff:10.2.0.1"] {
             let text = ask(client).unwrap();

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::words::{GLOBAL, LISTEN, ListenDraft, PLACE, RULES, find};
+use super::words::{AUTH, GLOBAL, LISTEN, ListenDraft, PLACE, RULES, find};
 use crate::address::Listen;
 use crate::server::Settings;
 use crate::server::settings::{Confinement, ListenerSettings};
@@ -61,13 +61,46 @@ impl RouteDraft {
             .collect()
     }
 
+    /// Why what stands in `auth` asks for nothing.
+    fn incomplete_auth(&self) -> Option<&'static str> {
+        let auth = &self.route.auth;
+        if self.given.get("auth").is_some_and(|given| !given.good) {
+            return None;
+        }
+        let is_token_asked = auth.takes_tokens() || self.route.token_map.is_some();
+        match () {
+            () if auth.cookie.is_some() && !is_token_asked => {
+                Some("a cookie for a token; write token-file or hmac-key-file too, or token-map")
+            }
+            () if auth.realm.is_some() && !auth.is_asked() && !is_token_asked => {
+                Some("a realm alone; write token-file, hmac-key-file or basic-file too")
+            }
+            () => None,
+        }
+    }
+
     /// The finished route, or what is wrong or missing, each with its line.
     pub(super) fn build(self) -> Result<Route, Vec<(Option<usize>, String)>> {
         let mut errors = self.contradictions();
         let is_bad = self.given.get("backend").is_some_and(|given| !given.good);
-        if self.route.backends.is_empty() && !is_bad {
+        if self.route.backends.is_empty() && !is_bad && !self.given.contains_key("token-map") {
             let text = "no backend; write backend = \"HOST:PORT\", \"unix:/path\" or a list";
             errors.push((self.route.line, text.to_owned()));
+        }
+        if let Some(map) = self.given.get("token-map") {
+            let mut clash = |what: &str, why: &str| {
+                let text = format!("token-map together with {what}, where {why}");
+                errors.push((Some(map.line), text));
+            };
+            if self.given.get("backend").is_some_and(|given| given.good) {
+                clash("backend", "the token says which backend it is");
+            }
+            if self.route.auth.takes_tokens() {
+                clash("token-file or hmac-key-file", "a request has one token");
+            }
+        }
+        if let (Some(text), true) = (self.incomplete_auth(), errors.is_empty()) {
+            errors.push((self.line("auth").or(self.route.line), text.to_owned()));
         }
         if !errors.is_empty() {
             return Err(errors);
@@ -143,6 +176,8 @@ pub fn command_line(listen: &str, options: &[(&str, &str)]) -> Result<Settings, 
             let faults = word.set(&mut draft.route, &values);
             draft.note(word.name, 0, faults.is_empty());
             faults
+        } else if let Some(word) = find(AUTH, name.strip_prefix("auth-").unwrap_or(name)) {
+            word.set(&mut draft.route.auth, &values)
         } else if let Some(word) = find(GLOBAL, name) {
             let faults = word.set(&mut settings, &values);
             trusted &= faults.is_empty();

@@ -8,10 +8,11 @@ use toml_span::value::{Key, Table, Value, ValueInner};
 use toml_span::{ErrorKind, Span};
 
 use super::draft::{RouteDraft, lone_group};
-use super::words::{GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
+use super::words::{AUTH, GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
 use super::{Mistake, Mistakes, overlap, values};
 use crate::address::Listen;
 use crate::server::Settings;
+use crate::tunnel::auth::Auth;
 
 /// Reads a configuration file.
 ///
@@ -114,8 +115,12 @@ impl Reader<'_> {
                 let line = self.line(key.span);
                 let good = self.each(word, value, |texts| word.set(&mut defaults.route, texts));
                 defaults.note(word.name, line, good);
+            } else if key.name == "auth" {
+                let line = self.line(key.span);
+                let good = self.auth(value, &mut defaults.route.auth);
+                defaults.note("auth", line, good);
             } else if !["listen", "route"].contains(&&*key.name) {
-                let tables = ["listen", "route"].into_iter();
+                let tables = ["listen", "route", "auth"].into_iter();
                 self.unknown(key, tables.chain(names(GLOBAL)).chain(names(RULES)));
             }
         }
@@ -191,8 +196,14 @@ impl Reader<'_> {
         for (line, table) in self.tables(root, "route") {
             let mut draft = RouteDraft::over(&defaults.route, Some(line));
             for (key, value) in table {
+                if key.name == "auth" {
+                    let at = self.line(key.span);
+                    let good = self.auth(value, &mut draft.route.auth);
+                    draft.note("auth", at, good);
+                    continue;
+                }
                 let Some(word) = find(PLACE, &key.name).or_else(|| find(RULES, &key.name)) else {
-                    self.unknown(key, names(PLACE).chain(names(RULES)));
+                    self.unknown(key, names(PLACE).chain(names(RULES)).chain(["auth"]));
                     // It may have been meant as one.
                     draft.note("backend", self.line(key.span), false);
                     continue;
@@ -218,6 +229,32 @@ impl Reader<'_> {
                 self.mistake(settings.routes[index].line, text);
             }
         }
+    }
+
+    /// Reads what clients have to bring, in place of what was asked before;
+    /// says whether all of it is good.
+    fn auth(&mut self, value: &Value<'_>, auth: &mut Auth) -> bool {
+        let before = self.mistakes.len();
+        *auth = Auth::default();
+        match value.as_ref() {
+            ValueInner::String(text) if text == "off" => {}
+            ValueInner::Table(table) if !table.is_empty() => {
+                for (key, value) in table {
+                    match find(AUTH, &key.name) {
+                        Some(word) => {
+                            self.each(word, value, |texts| word.set(auth, texts));
+                        }
+                        None => self.unknown(key, names(AUTH)),
+                    }
+                }
+            }
+            _ => {
+                let text = "auth asks for nothing; write auth = { token-file = \"FILE\" }, \
+                            hmac-key-file or basic-file, or \"off\"";
+                self.mistake(self.line(value.span), text);
+            }
+        }
+        self.mistakes.len() == before
     }
 
     fn known_listeners(&mut self, draft: &RouteDraft, listeners: &[Listen]) {
@@ -329,6 +366,9 @@ fn home(name: &str) -> Option<&'static str> {
     }
     if find(LISTEN, name).is_some() {
         return Some("in a [[listen]]");
+    }
+    if find(AUTH, name).is_some() {
+        return Some("in auth = { ... } of a [[route]]");
     }
     (find(PLACE, name).is_some() || find(RULES, name).is_some()).then_some("in a [[route]]")
 }

@@ -15,8 +15,9 @@
 //! `chroot`, `sandbox`) or the default of a route's key. Any of them can be one
 //! but `listener`, `host`, `path`,
 //! `subprotocol` and `backend`, which say what a route is and where it leads:
-//! those stand in a `[[route]]`. A route's own value replaces the default, and
-//! `off`, `false` or an empty list takes it back.
+//! those stand in a `[[route]]`, and so does `token-map`. A route's own value
+//! replaces the default, and `off`, `false` or an empty list takes it back.
+//! `auth` is a table, in one line or as `[route.auth]`, and replaced as a whole.
 //!
 //! ```toml
 //! origin = "https://app.example.org"
@@ -38,12 +39,14 @@
 //! framing = "lines"
 //! backend = ["unix:/run/chat.sock", "192.0.2.7:6667"]
 //! idle-timeout = "10m"
+//! auth = { token-file = "/etc/adit/tokens", cookie = "session" }
 //! ```
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::server::Settings;
+use crate::tunnel::auth::vault::Fault;
 
 pub mod check;
 mod draft;
@@ -56,6 +59,7 @@ pub mod words;
 
 pub use draft::command_line;
 pub use file::{load, parse};
+pub(crate) use values::duration;
 
 /// Where the settings come from, at the start and again at a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +107,16 @@ impl fmt::Display for Mistake {
         match self.line {
             Some(line) => write!(f, "{}:{line}: {}", self.file, self.text),
             None => write!(f, "{}: {}", self.file, self.text),
+        }
+    }
+}
+
+impl From<Fault> for Mistake {
+    fn from(fault: Fault) -> Self {
+        Mistake {
+            file: fault.file.display().to_string(),
+            line: fault.line,
+            text: fault.text,
         }
     }
 }

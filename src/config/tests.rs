@@ -239,11 +239,11 @@ fn an_unknown_key_hears_of_the_known_ones() {
             &[
                 "1: unknown key \"framming\"; did you mean framing?",
                 "6: unknown key \"idle_timeout\"; did you mean idle-timeout?",
-                "7: unknown key \"foo\"; allowed are listener, host, path, subprotocol, backend, \
+                "7: unknown key \"foo\"; allowed are listener, host, path, subprotocol, backend, token-map, \
                  max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
                  framing, frame-type, invalid-utf8, max-message, origin, require-origin, send-proxy, \
                  greeting, ping-interval, idle-timeout, connect-timeout, \
-                 close-timeout",
+                 close-timeout, auth",
                 "8: unknown key \"max-connections\"; it stands at the top of the file, before the \
                  first table",
             ],
@@ -252,7 +252,7 @@ fn an_unknown_key_hears_of_the_known_ones() {
             "host = \"h\"\nsurprise = 1\n{LISTEN}path = \"/\"\nmood = \"0660\"\nx-y-z = 1\n{ROUTE}",
             &[
                 "1: unknown key \"host\"; it stands in a [[route]]",
-                "2: unknown key \"surprise\"; allowed are listen, route, max-connections, \
+                "2: unknown key \"surprise\"; allowed are listen, route, auth, max-connections, \
                  max-connections-per-client, new-connections-per-second, \
                  new-connections-per-second-per-client, handshake-timeout, drain-timeout, \
                  trusted-proxies, user, group, chroot, sandbox, \

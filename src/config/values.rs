@@ -68,6 +68,23 @@ pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// A file's name.
+pub(super) fn file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("write the path of a file".to_owned()),
+        _ => Ok(text.into()),
+    }
+}
+
+/// What a challenge can name: RFC 9110 section 5.6.4 has it in quotes.
+pub(super) fn realm(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+    match text.bytes().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("write ASCII without \" and \\".to_owned()),
+    }
+}
+
 /// RFC 6455 section 4.1: a subprotocol is a token of RFC 9110 section 5.6.2.
 pub(super) fn token(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -146,7 +163,7 @@ fn millis(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// A time.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match text {
         "off" => Err("it cannot be off; the range is 1ms to 8760h".to_owned()),
         _ => millis(text).map_err(str::to_owned),

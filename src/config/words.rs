@@ -5,12 +5,14 @@
 //! what a value's absence means stands with the settings themselves.
 
 use super::values::{
-    account, address, choice, count, duration, duration_or_off, folder, mode, path, size, token,
+    account, address, choice, count, duration, duration_or_off, file, folder, mode, path, realm,
+    size, token,
 };
 use crate::address::{Backend, Listen};
 use crate::cidr::Cidr;
 use crate::server::Settings;
 use crate::server::settings::Sandbox;
+use crate::tunnel::auth::Auth;
 use crate::tunnel::identity::TrustedProxy;
 use crate::tunnel::policy::{OriginRule, Route};
 use crate::wire::framing::Framing;
@@ -111,6 +113,29 @@ pub const PLACE: &[Word<Route>] = &[
         |route| route.backends.clear(),
         |route, text| push(&mut route.backends, address::<Backend>(text)),
     ),
+    Word::one("token-map", |route, text| {
+        put(&mut route.token_map, file(text).map(Some))
+    }),
+];
+
+/// What a route's `auth` says. On the command line `cookie` and `realm` have
+/// `auth-` in front.
+pub const AUTH: &[Word<Auth>] = &[
+    Word::one("token-file", |auth, text| {
+        put(&mut auth.token_file, file(text).map(Some))
+    }),
+    Word::one("hmac-key-file", |auth, text| {
+        put(&mut auth.hmac_key_file, file(text).map(Some))
+    }),
+    Word::one("basic-file", |auth, text| {
+        put(&mut auth.basic_file, file(text).map(Some))
+    }),
+    Word::one("cookie", |auth, text| {
+        put(&mut auth.cookie, token(text).map(Some))
+    }),
+    Word::one("realm", |auth, text| {
+        put(&mut auth.realm, realm(text).map(Some))
+    }),
 ];
 
 /// What holds on a route: in a `[[route]]`, or above as the default for all.
