@@ -370,7 +370,7 @@ fn passwords_are_checked_beside_the_tunnels_and_only_so_many_wait() {
     let mut open = Client::open(&adit.address);
     let request = request("/guarded", &[&basic("alice", "right")]);
     // One is being checked, 64 wait, and the others are told so.
-    let mut asking: Vec<_> = (0..80).map(|_| Client::connect(&adit.address)).collect();
+    let mut asking: Vec<_> = (0..200).map(|_| Client::connect(&adit.address)).collect();
     for client in &mut asking {
         client.say(request.as_bytes());
     }
@@ -401,9 +401,11 @@ fn websockifys_files_lead_each_token_to_its_backend() {
     fs::create_dir(&map).unwrap();
     temp.write(
         "map/a",
+        // A label of more than 63 bytes is no name to any resolver, so none is asked.
         &format!(
-            "# vms\nvm1: {}\nvm 2: localhost:{port}\n\nnowhere: no-such-host.invalid:1\n",
-            literal.address
+            "# vms\nvm1: {}\nvm 2: localhost:{port}\n\nnowhere: {}:1\n",
+            literal.address,
+            "x".repeat(64)
         ),
     );
     temp.write("map/b", &format!("sock: unix_socket:{path}\n"));

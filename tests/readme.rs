@@ -4,12 +4,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use adit::config::words::{GLOBAL, LISTEN, PLACE, RULES};
+use adit::config::words::{AUTH, GLOBAL, LISTEN, PLACE, RULES};
 use adit::tunnel::Refusal;
 use adit::tunnel::ending::Ending;
-use adit::wire::Fault;
 use adit::wire::framing::Framing;
 use adit::wire::ws::Close;
+use adit::wire::{Challenge, Fault, Lack};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -83,6 +83,7 @@ fn what_is_shown_of_the_program_is_what_it_prints() {
         "--help",
         "serve --help",
         "check --help",
+        "token --help",
         "demo --help",
         "check adit.toml",
     ] {
@@ -121,9 +122,24 @@ fn every_key_and_framing_has_a_row() {
     let globals = GLOBAL.iter().map(|word| word.name);
     let listeners = LISTEN.iter().map(|word| word.name);
     let framings = Framing::ALL.iter().map(|framing| framing.name());
-    for name in routes.chain(globals).chain(listeners).chain(framings) {
+    let auth = AUTH.iter().map(|word| word.name).chain(["auth"]);
+    for name in routes
+        .chain(auth)
+        .chain(globals)
+        .chain(listeners)
+        .chain(framings)
+    {
         assert!(has_row(&[&code(name)]), "{name} has no row");
     }
+}
+
+fn unauthorized(lack: Lack) -> Refusal {
+    Refusal::Unauthorized(Box::new(Challenge {
+        realm: String::new(),
+        bearer: true,
+        basic: true,
+        lack,
+    }))
 }
 
 #[test]
@@ -138,6 +154,14 @@ fn every_refusal_has_a_row_with_its_status() {
         Refusal::ClientRate,
         Refusal::Rate,
         Refusal::RouteRate,
+        unauthorized(Lack::Nothing),
+        unauthorized(Lack::WrongToken),
+        unauthorized(Lack::ExpiredToken),
+        unauthorized(Lack::WrongPassword),
+        Refusal::Forbidden("this token is for another origin"),
+        Refusal::Forbidden("this token is for a backend that is not served here"),
+        Refusal::UnknownToken,
+        Refusal::Busy,
         Refusal::NotFound,
         Refusal::Method,
         Refusal::HeadTimeout,

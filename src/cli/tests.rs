@@ -160,6 +160,35 @@ fn the_help_names_every_framing_and_fits_a_terminal() {
 }
 
 #[test]
+fn what_clients_have_to_bring_is_typed_as_in_the_file() {
+    let options = [
+        "--token-file=t",
+        "--hmac-key-file=k",
+        "--basic-file=b",
+        "--auth-cookie=c",
+        "--auth-realm=r",
+    ];
+    let mut file = config::parse(
+        "[[listen]]\naddress = \"80\"\n[[route]]\nbackend = \"h:1\"\n[route.auth]\n\
+         token-file = \"t\"\nhmac-key-file = \"k\"\nbasic-file = \"b\"\ncookie = \"c\"\nrealm = \"r\"\n",
+        "f",
+    )
+    .unwrap();
+    file.routes[0].line = None;
+    assert_eq!(served(&[&["80", "h:1"], &options[..]].concat()), file);
+    let settings = served(&["80", "--token-map=m", "--auth-cookie=token"]);
+    assert_eq!(settings.routes[0].token_map, Some("m".into()));
+    assert_eq!(
+        refused(&["serve", "80", "h:1", "--token-map=m"]),
+        "token-map together with backend, where the token says which backend it is"
+    );
+    assert_eq!(
+        refused(&["serve", "80", "h:1", "--auth-cookie=c"]),
+        "a cookie for a token; write token-file or hmac-key-file too, or token-map"
+    );
+}
+
+#[test]
 fn a_file_stands_alone() {
     assert_eq!(
         typed(&["serve", "--config", "/etc/adit.toml", "-v"]),

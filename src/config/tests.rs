@@ -492,3 +492,91 @@ fn the_example_of_the_documentation_is_good() {
     assert_eq!((settings.listeners.len(), settings.routes.len()), (2, 2));
     assert_eq!(settings.routes[1].origins.0.len(), 1);
 }
+
+#[test]
+fn auth_is_a_table_in_one_line_or_of_its_own() {
+    let one = "[[route]]\nbackend = \"h:1\"\nauth = { token-file = \"t\", cookie = \"c\" }\n";
+    let own = "[[route]]\nbackend = \"h:1\"\n[route.auth]\ntoken-file = \"t\"\ncookie = \"c\"\n";
+    for route in [one, own] {
+        let settings = parse(&format!("{LISTEN}{route}"), "f").unwrap();
+        let auth = &settings.routes[0].auth;
+        assert_eq!(auth.token_file, Some("t".into()));
+        assert_eq!(auth.cookie.as_deref(), Some("c"));
+        assert!(auth.is_asked() && auth.hmac_key_file.is_none());
+    }
+}
+
+#[test]
+fn a_routes_auth_replaces_the_default_as_a_whole() {
+    let settings = parse(
+        &format!(
+            "auth = {{ token-file = \"t\", realm = \"r\" }}\n{LISTEN}{ROUTE}\
+             [[route]]\npath = \"/b\"\nbackend = \"h:1\"\nauth = {{ basic-file = \"b\" }}\n\
+             [[route]]\npath = \"/c\"\nbackend = \"h:1\"\nauth = \"off\"\n\
+             [[route]]\npath = \"/d\"\ntoken-map = \"m\"\nauth = {{ cookie = \"token\" }}\n"
+        ),
+        "f",
+    )
+    .unwrap();
+    let asked = settings.routes.iter().map(|route| {
+        let auth = &route.auth;
+        [&auth.token_file, &auth.basic_file, &route.token_map].map(Option::is_some)
+    });
+    assert_eq!(
+        asked.collect::<Vec<_>>(),
+        [
+            [true, false, false],
+            [false, true, false],
+            [false, false, false],
+            [false, false, true],
+        ]
+    );
+    assert_eq!(settings.routes[1].auth.realm, None);
+    assert!(settings.routes[3].backends.is_empty());
+}
+
+#[test]
+fn auth_that_asks_for_nothing_or_too_much_is_a_mistake() {
+    let nothing = "auth asks for nothing; write auth = { token-file = \"FILE\" }, \
+                   hmac-key-file or basic-file, or \"off\"";
+    let cookie = "a cookie for a token; write token-file or hmac-key-file too, or token-map";
+    for (auth, expected) in [
+        ("auth = {}", nothing),
+        ("auth = false", nothing),
+        ("auth = \"t\"", nothing),
+        ("auth = { cookie = \"c\" }", cookie),
+        ("auth = { basic-file = \"b\", cookie = \"c\" }", cookie),
+        (
+            "auth = { realm = \"r\" }",
+            "a realm alone; write token-file, hmac-key-file or basic-file too",
+        ),
+        (
+            "auth = { basic-file = \"b\", realm = \"a\\\"b\" }",
+            "realm \"a\\\"b\": write ASCII without \" and \\",
+        ),
+        (
+            "auth = { token-file = \"\" }",
+            "token-file \"\": write the path of a file",
+        ),
+        (
+            "auth = { token-files = \"t\" }",
+            "unknown key \"token-files\"; did you mean token-file?",
+        ),
+        (
+            "token-file = \"t\"",
+            "unknown key \"token-file\"; it stands in auth = { ... } of a [[route]]",
+        ),
+        (
+            "token-map = \"m\"",
+            "token-map together with backend, where the token says which backend it is",
+        ),
+    ] {
+        let text = format!("{LISTEN}{ROUTE}{auth}\n");
+        assert_eq!(mistakes(&text), [format!("5: {expected}")], "{auth}");
+    }
+    let both = "[[route]]\ntoken-map = \"m\"\nauth = { token-file = \"t\" }\n";
+    assert_eq!(
+        mistakes(&format!("{LISTEN}{both}")),
+        ["4: token-map together with token-file or hmac-key-file, where a request has one token"]
+    );
+}

@@ -889,6 +889,35 @@ fn a_refused_request_gets_its_answer_and_the_end() {
     assert_eq!(world.pump(), Need::Nothing);
 }
 
+#[test]
+fn who_guesses_waits_for_the_answer() {
+    // No token is in a map that was never read.
+    let mut world = World::connected(Route {
+        token_map: Some("map".into()),
+        ..Route::default()
+    });
+    let request = String::from_utf8(REQUEST.to_vec()).unwrap();
+    world.client_sends(request.replace("GET / ", "GET /?token=guess ").as_bytes());
+    assert_eq!(world.pump(), Need::Event);
+    world.after(Duration::from_millis(199));
+    assert_eq!(world.take_client_received(), b"");
+    world.after(Duration::from_millis(1));
+    assert!(world.take_client_received().starts_with(b"HTTP/1.1 403 "));
+    world.client.0.borrow_mut().ends = Some(EOF);
+    assert_eq!(world.pump(), Need::Nothing);
+}
+
+#[test]
+fn who_brings_nothing_is_answered_at_once() {
+    let mut world = World::connected(Route {
+        token_map: Some("map".into()),
+        ..Route::default()
+    });
+    world.client_sends(REQUEST);
+    world.pump();
+    assert!(world.take_client_received().starts_with(b"HTTP/1.1 401 "));
+}
+
 /// Bytes in order and none lost, under random pieces, room and stalls.
 #[test]
 fn whatever_the_pieces_and_the_room_all_bytes_arrive_in_order() {
