@@ -13,6 +13,7 @@ mod errands;
 pub mod guard;
 mod limits;
 mod listening;
+mod reload;
 mod sandbox;
 pub mod settings;
 mod table;
@@ -28,13 +29,14 @@ use crate::tunnel::{
 };
 use backends::{Backends, Dial, resolve_all};
 use confine::{Confined, Plan};
-use control::{Control, Loaded, Wish};
+use control::{Control, Wish};
 use errands::Errands;
 use guard::{Door, Guard};
 use listening::Listeners;
 use log::{error, info, warn};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
+use reload::warn_of;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use table::{Slot, Table};
@@ -420,42 +422,6 @@ impl Server {
         Some(done)
     }
 
-    fn reload(&mut self) {
-        if let Err(e) = self.control.load(self.vault.clone()) {
-            error!("cannot reload, keeping the old settings: {e}");
-        }
-    }
-
-    fn reloaded(&mut self, loaded: Loaded) {
-        if self.drain_at.is_some() {
-            return;
-        }
-        let (mut settings, resolved, vault) = match loaded {
-            Ok(loaded) => loaded,
-            Err(e) => {
-                error!("cannot reload, keeping the old settings:\n{e}");
-                return self.confined.warn_of_unreadable(&self.settings);
-            }
-        };
-        let (registry, confined) = (self.poll.registry(), &self.confined);
-        if let Err(e) = self.listeners.open(&settings.listeners, registry, confined) {
-            return error!("cannot reload, keeping the old settings: {e}");
-        }
-        let confinement = &self.settings.confinement;
-        if settings.confinement != *confinement {
-            warn!("user, group, chroot and sandbox stay as they are until a restart");
-            settings.confinement = confinement.clone();
-        }
-        self.backends.learn(resolved);
-        self.guard.obey(settings.limits);
-        warn_of(&vault);
-        self.vault = vault;
-        self.most = limits::most_connections(settings.max_connections);
-        let (listeners, routes) = (settings.listeners.len(), settings.routes.len());
-        self.settings = settings;
-        info!("reloaded (listeners: {listeners}, routes: {routes}); open tunnels stay as they are");
-    }
-
     /// Stops to accept, and lets the tunnels end.
     fn stop(&mut self) {
         self.listeners.close();
@@ -502,13 +468,6 @@ fn nanoseconds(time: SystemTime) -> u64 {
 fn unix_time() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
-}
-
-/// Says what is not well with the files of tokens and keys.
-fn warn_of(vault: &Vault) {
-    for warning in vault.warnings() {
-        warn!("{warning}");
-    }
 }
 
 /// The tunnel and side that a token stands for.

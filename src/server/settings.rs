@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::guard::Limits;
 use crate::address::Listen;
+use crate::tunnel::auth;
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::pages::Page;
 use crate::tunnel::policy::Route;
@@ -38,7 +39,8 @@ impl Settings {
     /// The files that a reload reads again. The sandbox keeps their folders
     /// readable, so whatever is read later has to be among them.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.file.iter().map(PathBuf::as_path)
+        let read = self.file.iter().map(PathBuf::as_path);
+        read.chain(auth::files(&self.routes))
     }
 }
 

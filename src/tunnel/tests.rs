@@ -131,7 +131,7 @@ impl Gate for FakeGate {
     }
 
     fn failed(&mut self, _: Option<IpAddr>) -> Duration {
-        Duration::ZERO
+        Duration::from_millis(200)
     }
 }
 
