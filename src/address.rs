@@ -36,6 +36,13 @@ pub enum Backend {
         /// The port, never 0.
         port: u16,
     },
+    /// `tls:HOST:PORT`.
+    Tls {
+        /// The address or name, IPv6 without brackets.
+        host: String,
+        /// The port, never 0.
+        port: u16,
+    },
     /// `unix:/path`.
     Unix(PathBuf),
     /// `unix:@name`, a name in Linux's abstract namespace.
@@ -96,7 +103,7 @@ impl FromStr for Backend {
             what: "backend",
             seen: text.to_owned(),
             why,
-            forms: "HOST:PORT, tcp:HOST:PORT, unix:/path or unix:@name",
+            forms: "HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT, unix:/path or unix:@name",
         })
     }
 }
@@ -118,6 +125,10 @@ impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Backend::Tcp { host, port } => write_tcp(f, host, *port),
+            Backend::Tls { host, port } => {
+                f.write_str("tls:")?;
+                write_tcp(f, host, *port)
+            }
             Backend::Unix(path) => write!(f, "unix:{}", path.display()),
             Backend::Abstract(name) => write!(f, "unix:@{name}"),
         }
@@ -150,12 +161,17 @@ fn parse_backend(text: &str) -> Result<Backend, &'static str> {
             None => unix_name(path).map(|path| Backend::Unix(path.into())),
         };
     }
-    let (host, port) = host_and_port(text.strip_prefix("tcp:").unwrap_or(text))?;
+    let (tls, place) = match text.strip_prefix("tls:") {
+        Some(place) => (true, place),
+        None => (false, text.strip_prefix("tcp:").unwrap_or(text)),
+    };
+    let (host, port) = host_and_port(place)?;
     let host = host.ok_or("no host")?;
-    if port == 0 {
-        return Err("no backend has port 0");
+    match port {
+        0 => Err("no backend has port 0"),
+        _ if tls => Ok(Backend::Tls { host, port }),
+        _ => Ok(Backend::Tcp { host, port }),
     }
-    Ok(Backend::Tcp { host, port })
 }
 
 fn unix_name(name: &str) -> Result<&str, &'static str> {
@@ -359,7 +375,7 @@ mod tests {
                 text.parse::<Backend>().unwrap_err().to_string(),
                 format!(
                     "backend {text:?}: {why}; \
-                     write HOST:PORT, tcp:HOST:PORT, unix:/path or unix:@name"
+                     write HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT, unix:/path or unix:@name"
                 ),
             );
         }

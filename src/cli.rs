@@ -161,6 +161,7 @@ fn flat(message: &str) -> String {
 const SWITCHES: &[&str] = &[
     "--require-origin",
     "--accept-proxy",
+    "--backend-insecure",
     "--verbose",
     "--quiet",
     "--version",

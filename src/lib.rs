@@ -19,6 +19,10 @@
 //!   the rooms above.
 //! - [`demo`]: a page and a backend to try it all.
 //!
+//! Beside them stand what every room may use: `address`, where to listen and
+//! where a backend is, `cidr`, networks, and `queue`, the bytes that a socket has
+//! not taken yet.
+//!
 //! `wire` imports no other room, `net` nothing of `wire`, `tunnel` never sees
 //! the poll, `server` never names a frame, and no room imports `config` or
 //! `cli`. `tests/layering.rs` reads the `use` lines and holds all to it.
@@ -31,6 +35,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod net;
+pub mod queue;
 pub mod server;
 pub mod tunnel;
 pub mod wire;

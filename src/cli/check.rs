@@ -10,7 +10,7 @@ use argh::FromArgs;
 use super::{Exit, token};
 use crate::config::check::{self, Question};
 use crate::config::{self, Mistake, Mistakes};
-use crate::server::Settings;
+use crate::server::{Settings, Tls};
 use crate::tunnel::auth::{Secret, Vault};
 
 /// A file to check, and perhaps a request to try on it.
@@ -26,12 +26,14 @@ pub struct Check {
 
 /// Checks a file and those that it names, and says where the request would go.
 pub fn run_check(check: &Check) -> Exit {
-    let verdict = read(check).and_then(|(settings, vault)| {
+    let verdict = read(check).and_then(|(settings, vault, tls)| {
         let mut text = match question(check)? {
             Some(question) => check::answer(&settings, &vault, &question, token::unix_time())?,
             None => check::good(&check.file.display().to_string(), &settings),
         };
-        for warning in vault.warnings() {
+        let mut warnings: Vec<_> = vault.warnings().iter().map(ToString::to_string).collect();
+        warnings.extend(tls.warnings);
+        for warning in warnings {
             text += &format!("\nwarning: {warning}");
         }
         Ok(text)
@@ -43,7 +45,7 @@ pub fn run_check(check: &Check) -> Exit {
 }
 
 /// The settings, and what the files say that they name.
-fn read(check: &Check) -> Result<(Settings, Vault), String> {
+fn read(check: &Check) -> Result<(Settings, Vault, Tls), String> {
     let settings = config::load(&check.file).map_err(|mistakes| mistakes.to_string())?;
     let vault = Vault::default().load(&settings.routes);
     let vault = vault.and_then(|vault| match vault.unusable(&settings.routes) {
@@ -52,7 +54,11 @@ fn read(check: &Check) -> Result<(Settings, Vault), String> {
     });
     let all = |faults: Vec<_>| Mistakes(faults.into_iter().map(Mistake::from).collect());
     let vault = vault.map_err(|faults| all(faults).to_string())?;
-    Ok((settings, vault))
+    let tls = Tls::load(&settings).map_err(|faults| {
+        let of_file = |fault: &String| format!("{}: {fault}", check.file.display());
+        faults.iter().map(of_file).collect::<Vec<_>>().join("\n")
+    })?;
+    Ok((settings, vault, tls))
 }
 
 fn question(check: &Check) -> Result<Option<Question>, String> {
@@ -90,9 +96,9 @@ fn read_token(from: &Path) -> std::io::Result<Secret> {
     usage = "FILE\n       {command_name} FILE --url URL [--origin ORIGIN] [--subprotocol NAME]...\n           [--token-from FILE] [--client ADDRESS]",
     example = "{command_name} /etc/adit.toml
 {command_name} adit.toml --url wss://example.org/mqtt --origin https://example.org",
-    note = "The files of tokens, keys and passwords are read too. The listener is the one
-with the URL's port, or else the first. No socket is opened, and no name is
-looked up.",
+    note = "The files of certificates, tokens, keys and passwords are read too. The listener
+is the one with the URL's port, or else the first. No socket is opened, and no
+name is looked up.",
     note = "
 Exit codes: 0 the file is good and the request would be let in, 1 it has
 mistakes or the request would be refused, 2 a command line that makes no sense."

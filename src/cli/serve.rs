@@ -20,6 +20,7 @@ use crate::config::{self, Source};
     note = "Addresses:
   8080                every IPv4 and IPv6 address; port 0 is any free one
   HOST:PORT           one address; IPv6 as [::1]:8080
+  tls:HOST:PORT       TLS, BACKEND only
   unix:/path          a Unix socket
   unix:@name          a Linux abstract socket, BACKEND only
 ",
@@ -109,6 +110,43 @@ pub(super) struct Serve {
     /// proxy
     #[argh(switch)]
     accept_proxy: bool,
+
+    /// speak TLS (wss) with the certificate chain in this PEM file
+    #[argh(option)]
+    tls_cert: Option<String>,
+
+    /// the key of --tls-cert, PEM
+    #[argh(option)]
+    tls_key: Option<String>,
+
+    /// ask clients for a certificate that one of these authorities signed
+    #[argh(option)]
+    client_ca: Option<String>,
+
+    /// whether that is required or optional (default: required)
+    #[argh(option)]
+    client_auth: Option<String>,
+
+    /// plain HTTP on the TLS port: redirect or allow (default: redirect)
+    #[argh(option)]
+    plain: Option<String>,
+
+    /// who signs the certificates of tls: backends (default: the public
+    /// authorities)
+    #[argh(option)]
+    backend_ca: Option<String>,
+
+    /// take any certificate of tls: backends
+    #[argh(switch)]
+    backend_insecure: bool,
+
+    /// the certificate chain to show to tls: backends
+    #[argh(option)]
+    backend_cert: Option<String>,
+
+    /// the key of --backend-cert
+    #[argh(option)]
+    backend_key: Option<String>,
 
     /// begin each backend connection with a PROXY header: v1, v2 or off
     /// (default: off)
@@ -340,6 +378,14 @@ impl Serve {
             ("chroot", &self.chroot),
             ("sandbox", &self.sandbox),
             ("mode", &self.mode),
+            ("tls-cert", &self.tls_cert),
+            ("tls-key", &self.tls_key),
+            ("client-ca", &self.client_ca),
+            ("client-auth", &self.client_auth),
+            ("plain", &self.plain),
+            ("backend-ca", &self.backend_ca),
+            ("backend-cert", &self.backend_cert),
+            ("backend-key", &self.backend_key),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_deref()?)));
@@ -355,6 +401,7 @@ impl Serve {
         let switches = [
             ("require-origin", self.require_origin),
             ("accept-proxy", self.accept_proxy),
+            ("backend-insecure", self.backend_insecure),
         ]
         .into_iter()
         .filter_map(|(name, on)| on.then_some((name, "true")));

@@ -127,7 +127,7 @@ fn every_word_of_a_route_is_an_option() {
             .lines()
             .any(|line| line.split_whitespace().next() == Some(&format!("--{name}")));
         assert_eq!(is_listed, is_option, "{name}");
-        if is_option && name != "require-origin" {
+        if is_option && !["require-origin", "backend-insecure"].contains(&name) {
             let error = refused(&["serve", &format!("--{name}="), "--config", "f"]);
             assert_eq!(
                 error,
@@ -257,7 +257,7 @@ fn what_makes_no_sense_ends_with_2_and_a_hint() {
         ),
         (
             &["serve", "80", "--", "--path=/"],
-            "backend \"--path=/\": no port; write HOST:PORT, tcp:HOST:PORT, unix:/path or unix:@name",
+            "backend \"--path=/\": no port; write HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT, unix:/path or unix:@name",
         ),
         (
             &["serve", "80", "h:1", "--path=/a", "--path=/b"],

@@ -123,6 +123,7 @@ impl ListenDraft {
         trusted: Option<&Trusted>,
     ) -> Result<ListenerSettings, (&'static str, String)> {
         let accept_proxy = self.accept_proxy;
+        let tls = self.tls.build();
         let nobody = trusted.is_some_and(|trusted| !trusted.has_networks());
         match (self.address, self.mode) {
             (None, _) => Err((
@@ -143,6 +144,7 @@ impl ListenDraft {
                 address,
                 mode,
                 accept_proxy,
+                tls: tls?,
             }),
         }
     }

@@ -8,9 +8,11 @@ use toml_span::value::{Key, Table, Value, ValueInner};
 use toml_span::{ErrorKind, Span};
 
 use super::draft::{RouteDraft, lone_group};
+use super::tls::{CERTIFICATE, CertificateDraft};
 use super::words::{AUTH, GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
 use super::{Mistake, Mistakes, overlap, values};
 use crate::address::Listen;
+use crate::net::certificate::CertificateFiles;
 use crate::server::Settings;
 use crate::tunnel::auth::Auth;
 
@@ -145,8 +147,12 @@ impl Reader<'_> {
             let mut draft = ListenDraft::default();
             let mut given = BTreeMap::new();
             for (key, value) in table {
+                if key.name == "certificate" {
+                    draft.tls.more = self.certificates(value);
+                    continue;
+                }
                 let Some(word) = find(LISTEN, &key.name) else {
-                    self.unknown(key, names(LISTEN));
+                    self.unknown(key, names(LISTEN).chain(["certificate"]));
                     // It may have been meant as one.
                     given.insert("address", line);
                     continue;
@@ -269,6 +275,31 @@ impl Reader<'_> {
                 self.mistake(draft.line("listener"), text);
             }
         }
+    }
+
+    /// The `[[listen.certificate]]` tables of a listener.
+    fn certificates(&mut self, value: &Value<'_>) -> Vec<CertificateFiles> {
+        let mut certificates = Vec::new();
+        for item in value.as_array().into_iter().flatten() {
+            let mut draft = CertificateDraft::default();
+            for (key, value) in item.as_table().into_iter().flatten() {
+                match find(CERTIFICATE, &key.name) {
+                    Some(word) => {
+                        self.each(word, value, |texts| word.set(&mut draft, texts));
+                    }
+                    None => self.unknown(key, names(CERTIFICATE)),
+                }
+            }
+            match draft.build() {
+                Ok(files) => certificates.push(files),
+                Err(text) => self.mistake(self.line(item.span), text),
+            }
+        }
+        if certificates.is_empty() && value.as_array().is_none() {
+            let text = "certificate is a table of its own; write [[listen.certificate]]";
+            self.mistake(self.line(value.span), text);
+        }
+        certificates
     }
 
     /// The tables of an array of tables, each with the line where it begins.

@@ -54,6 +54,7 @@ mod file;
 mod overlap;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 pub mod words;
 

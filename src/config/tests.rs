@@ -240,6 +240,7 @@ fn an_unknown_key_hears_of_the_known_ones() {
                 "1: unknown key \"framming\"; did you mean framing?",
                 "6: unknown key \"idle_timeout\"; did you mean idle-timeout?",
                 "7: unknown key \"foo\"; allowed are listener, host, path, subprotocol, backend, token-map, \
+                 backend-ca, backend-insecure, backend-cert, backend-key, \
                  max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
                  framing, frame-type, invalid-utf8, max-message, origin, require-origin, send-proxy, \
                  greeting, ping-interval, idle-timeout, connect-timeout, \
@@ -256,6 +257,7 @@ fn an_unknown_key_hears_of_the_known_ones() {
                  max-connections-per-client, new-connections-per-second, \
                  new-connections-per-second-per-client, handshake-timeout, drain-timeout, \
                  trusted-proxies, user, group, chroot, sandbox, \
+                 backend-ca, backend-insecure, backend-cert, backend-key, \
                  max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
                  framing, \
                  frame-type, invalid-utf8, max-message, origin, require-origin, send-proxy, \
@@ -263,7 +265,8 @@ fn an_unknown_key_hears_of_the_known_ones() {
                  idle-timeout, connect-timeout, close-timeout",
                 "5: unknown key \"path\"; it stands in a [[route]]",
                 "6: unknown key \"mood\"; did you mean mode?",
-                "7: unknown key \"x-y-z\"; allowed are address, mode, accept-proxy",
+                "7: unknown key \"x-y-z\"; allowed are address, mode, accept-proxy, \
+                 tls-cert, tls-key, client-ca, client-auth, plain, certificate",
             ],
         ),
         (
@@ -308,7 +311,7 @@ fn a_bad_value_hears_what_is_allowed() {
         (
             "{LISTEN}[[route]]\nbackend = [\n\"a:1\",\n\"b\",\n\"a:1\"]\n",
             &[
-                "6: backend \"b\": no port; write HOST:PORT, tcp:HOST:PORT, unix:/path or \
+                "6: backend \"b\": no port; write HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT, unix:/path or \
                  unix:@name",
                 "7: backend \"a:1\": stands twice in the list; once is enough",
             ],

@@ -4,6 +4,7 @@
 //! the file and the command line cannot differ. A word gets its values as text;
 //! what a value's absence means stands with the settings themselves.
 
+use super::tls::TlsDraft;
 use super::values::{
     account, address, choice, count, duration, duration_or_off, file, folder, mode, path, realm,
     size, token,
@@ -32,7 +33,10 @@ pub struct Word<T: 'static> {
 }
 
 impl<T> Word<T> {
-    const fn one(name: &'static str, add: fn(&mut T, &str) -> Result<(), String>) -> Self {
+    pub(super) const fn one(
+        name: &'static str,
+        add: fn(&mut T, &str) -> Result<(), String>,
+    ) -> Self {
         Word {
             name,
             clear: None,
@@ -140,6 +144,18 @@ pub const AUTH: &[Word<Auth>] = &[
 
 /// What holds on a route: in a `[[route]]`, or above as the default for all.
 pub const RULES: &[Word<Route>] = &[
+    Word::one("backend-ca", |route, text| {
+        put(&mut route.backend_tls.ca, file(text).map(Some))
+    }),
+    Word::one("backend-insecure", |route, text| {
+        put(&mut route.backend_tls.insecure, choice(text, SWITCH))
+    }),
+    Word::one("backend-cert", |route, text| {
+        put(&mut route.backend_tls.cert, file(text).map(Some))
+    }),
+    Word::one("backend-key", |route, text| {
+        put(&mut route.backend_tls.key, file(text).map(Some))
+    }),
     Word::one("max-connections-per-backend", |route, text| {
         put(&mut route.max_connections_per_backend, count(text))
     }),
@@ -249,6 +265,8 @@ pub struct ListenDraft {
     pub mode: Option<u32>,
     /// See [`crate::server::settings::ListenerSettings::accept_proxy`].
     pub accept_proxy: bool,
+    /// TLS there.
+    pub tls: TlsDraft,
 }
 
 /// What a `[[listen]]` says.
@@ -261,6 +279,23 @@ pub const LISTEN: &[Word<ListenDraft>] = &[
     }),
     Word::one("accept-proxy", |listen, text| {
         put(&mut listen.accept_proxy, choice(text, SWITCH))
+    }),
+    Word::one("tls-cert", |listen, text| {
+        put(&mut listen.tls.own.cert, file(text).map(Some))
+    }),
+    Word::one("tls-key", |listen, text| {
+        put(&mut listen.tls.own.key, file(text).map(Some))
+    }),
+    Word::one("client-ca", |listen, text| {
+        put(&mut listen.tls.client_ca, file(text).map(Some))
+    }),
+    Word::one("client-auth", |listen, text| {
+        let names = [("required", Some(true)), ("optional", Some(false))];
+        put(&mut listen.tls.client_required, choice(text, names))
+    }),
+    Word::one("plain", |listen, text| {
+        let names = [("redirect", Some(false)), ("allow", Some(true))];
+        put(&mut listen.tls.plain, choice(text, names))
     }),
 ];
 
@@ -298,7 +333,7 @@ pub fn name_of<T: Copy + PartialEq>(names: &[(&'static str, T)], value: T) -> &'
         .unwrap_or_default()
 }
 
-fn put<T>(slot: &mut T, value: Result<T, String>) -> Result<(), String> {
+pub(super) fn put<T>(slot: &mut T, value: Result<T, String>) -> Result<(), String> {
     *slot = value?;
     Ok(())
 }
@@ -406,8 +441,8 @@ mod tests {
         (
             "backend",
             "5900",
-            "backend \"5900\": no host; write HOST:PORT, tcp:HOST:PORT, unix:/path or \
-                 unix:@name",
+            "backend \"5900\": no host; write HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT, \
+                 unix:/path or unix:@name",
         ),
         (
             "allow",

@@ -75,6 +75,7 @@ pub fn settings(listen: Listen) -> io::Result<(Settings, TcpListener)> {
             address: listen,
             mode: None,
             accept_proxy: false,
+            tls: None,
         }],
         routes: vec![route],
         pages: vec![page],

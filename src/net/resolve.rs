@@ -25,7 +25,7 @@ pub enum Address {
 /// What the resolver says, or that the name has no address.
 pub fn resolve(backend: &Backend) -> io::Result<Vec<Address>> {
     match backend {
-        Backend::Tcp { host, port } => {
+        Backend::Tcp { host, port } | Backend::Tls { host, port } => {
             let mut addresses = Vec::new();
             for address in (host.as_str(), *port).to_socket_addrs()? {
                 if !addresses.contains(&address) {

@@ -2,7 +2,7 @@
 
 use super::listener::canonical;
 use super::resolve::Address;
-use super::transport::{Lent, Received, Taken, Transport};
+use super::transport::{Received, Taken};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -91,16 +91,24 @@ pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-impl Transport for Stream {
+impl Stream {
+    /// See [`Transport::read`](super::Transport::read).
+    ///
+    /// # Errors
+    /// `WouldBlock`, or what broke the connection.
     #[inline]
-    fn read(&mut self, into: &mut [u8], _: &mut Lent) -> io::Result<Received> {
+    pub fn read(&mut self, into: &mut [u8]) -> io::Result<Received> {
         let bytes = each!(self, socket => socket.read(into))?;
         let drained = SHORT_IS_ALL && bytes < into.len() && matches!(self, Stream::Tcp(_));
         Ok(Received { bytes, drained })
     }
 
+    /// See [`Transport::write`](super::Transport::write).
+    ///
+    /// # Errors
+    /// `WouldBlock`, or what broke the connection.
     #[inline]
-    fn write(&mut self, slices: &[IoSlice<'_>], _: &mut Lent) -> io::Result<Taken> {
+    pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<Taken> {
         let (bytes, offered) = match slices {
             [slice] => (each!(self, socket => socket.write(slice))?, slice.len()),
             _ => (
@@ -112,23 +120,19 @@ impl Transport for Stream {
         Ok(Taken { bytes, full })
     }
 
-    #[inline]
-    fn is_flushed(&self) -> bool {
-        true
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn local_address(&self) -> Option<SocketAddr> {
+    /// The address that the other side has connected to.
+    pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Stream::Tcp(socket) => socket.local_addr().ok().map(canonical),
             Stream::Unix(_) => None,
         }
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    /// Ends the writing side.
+    ///
+    /// # Errors
+    /// What broke the connection.
+    pub fn finish(&mut self) -> io::Result<()> {
         each!(self, socket => socket.shutdown(Shutdown::Write))
     }
 }

@@ -1,6 +1,7 @@
 //! What a tunnel needs of a connection, and no more: so that it can be a
 //! socket, with or without TLS, or a pair of buffers in a test.
 
+use super::tls::{Acceptor, Secured};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
@@ -67,4 +68,13 @@ pub trait Transport {
     /// # Errors
     /// What broke the connection.
     fn finish(&mut self) -> io::Result<()>;
+
+    /// Begins TLS as the server; `received` was read already and belongs to it.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    fn secure(&mut self, acceptor: &Acceptor, received: &[u8]) -> io::Result<()>;
+
+    /// What is known of the other side over TLS; `None` without TLS.
+    fn secured(&self) -> Option<Secured>;
 }

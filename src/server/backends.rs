@@ -7,7 +7,8 @@
 //! counts stay right over a reload.
 
 use crate::address::Backend;
-use crate::net::{Address, Stream, resolve};
+use crate::net::tls::Connector;
+use crate::net::{Address, Socket, Stream, resolve};
 use crate::tunnel::policy::Route;
 use crate::tunnel::{Label, Ration, Refusal};
 use log::warn;
@@ -41,7 +42,7 @@ pub fn resolve_all(routes: &[Route]) -> Result<Resolved, String> {
 /// The addresses of a backend that are known without looking anything up.
 pub fn literal(backend: &Backend) -> Option<Vec<Address>> {
     let is_literal = match backend {
-        Backend::Tcp { host, .. } => host.parse::<IpAddr>().is_ok(),
+        Backend::Tcp { host, .. } | Backend::Tls { host, .. } => host.parse::<IpAddr>().is_ok(),
         Backend::Unix(_) | Backend::Abstract(_) => true,
     };
     is_literal.then(|| resolve(backend).ok())?
@@ -75,17 +76,19 @@ pub struct Dial {
     label: Label,
     /// A backend that is none of the route's, until its addresses are there.
     stranger: Option<Backend>,
-    /// The backends that were not dialled yet.
-    left: Vec<Key>,
+    /// The backends that were not dialled yet, and how to ask each for TLS.
+    left: Vec<(Key, Option<Connector>)>,
     several: bool,
     most: Option<usize>,
     timeout: Duration,
     /// The one that is being dialled; the tunnel counts as its own already.
     chosen: Option<Key>,
+    /// How it is asked for TLS.
+    connector: Option<Connector>,
     /// How many of its addresses were tried.
     tried: usize,
     /// The connection that is being made, and when it takes too long.
-    stream: Option<(Stream, Instant)>,
+    socket: Option<(Socket, Instant)>,
     /// What to tell the client if no backend is left.
     refusal: Option<Refusal>,
 }
@@ -122,16 +125,22 @@ impl Backends {
     /// Starts the search for a backend of this route, or for the one that was
     /// chosen. Where that is none of the route's, its addresses are to be
     /// [`meet`](Dial::meet)ed first.
-    pub fn dial(&self, route: &Route, chosen: Option<&Backend>, label: Label) -> Dial {
-        let (ours, stranger) = match chosen {
-            Some(chosen) if route.backends.contains(chosen) => (std::slice::from_ref(chosen), None),
-            Some(chosen) => (&[][..], Some(chosen.clone())),
-            None => (&route.backends[..], None),
-        };
-        let left: Vec<_> = ours
+    pub fn dial(
+        &self,
+        route: &Route,
+        connectors: &[Option<Connector>],
+        chosen: Option<&Backend>,
+        label: Label,
+    ) -> Dial {
+        let stranger = chosen
+            .filter(|chosen| !route.backends.contains(chosen))
+            .cloned();
+        let left: Vec<_> = route
+            .backends
             .iter()
-            .filter_map(|b| self.keys.get(b))
-            .copied()
+            .zip(connectors)
+            .filter(|(name, _)| chosen.is_none_or(|chosen| chosen == *name))
+            .filter_map(|(name, connector)| Some((*self.keys.get(name)?, connector.clone())))
             .collect();
         Dial {
             label,
@@ -141,8 +150,9 @@ impl Backends {
             most: route.max_connections_per_backend,
             timeout: route.timeouts.connect,
             chosen: None,
+            connector: None,
             tried: 0,
-            stream: None,
+            socket: None,
             refusal: None,
         }
     }
@@ -162,7 +172,8 @@ impl Dial {
         match found {
             Ok(addresses) => {
                 backends.learn(Resolved::from([(name.clone(), addresses)]));
-                self.left.extend(backends.keys.get(&name));
+                self.left
+                    .extend(backends.keys.get(&name).map(|&key| (key, None)));
             }
             Err(e) => {
                 warn!("{}: cannot resolve backend {name}: {e}", self.label);
@@ -172,21 +183,21 @@ impl Dial {
     }
 
     /// The connection that is being made.
-    pub fn stream(&mut self) -> Option<&mut Stream> {
-        self.stream.as_mut().map(|(stream, _)| stream)
+    pub fn socket(&mut self) -> Option<&mut Socket> {
+        self.socket.as_mut().map(|(socket, _)| socket)
     }
 
     /// When the connection that is being made takes too long.
     pub fn deadline(&self) -> Option<Instant> {
-        self.stream.as_ref().map(|(_, until)| *until)
+        self.socket.as_ref().map(|(_, until)| *until)
     }
 
     /// The backend and the connection to it, once that is made. The backend is
     /// to be [`release`](Backends::release)d when the tunnel is over.
-    pub fn take(mut self, backends: &mut Backends) -> Option<(Key, Stream)> {
-        let (key, (stream, _)) = (self.chosen?, self.stream.take()?);
+    pub fn take(mut self, backends: &mut Backends) -> Option<(Key, Socket)> {
+        let (key, (socket, _)) = (self.chosen?, self.socket.take()?);
         backends.states[key].down_until = None;
-        Some((key, stream))
+        Some((key, socket))
     }
 
     /// Ends the attempt: the client does not want it any more.
@@ -202,7 +213,7 @@ impl Dial {
     /// What to tell the client: no backend is left.
     pub fn next(&mut self, backends: &mut Backends, now: Instant) -> Result<(), Refusal> {
         loop {
-            self.stream = None;
+            self.socket = None;
             let address = self
                 .chosen
                 .and_then(|key| backends.states[key].addresses.get(self.tried));
@@ -212,9 +223,9 @@ impl Dial {
                 continue;
             };
             self.tried += 1;
-            match Stream::connect(address) {
-                Ok(stream) => {
-                    self.stream = Some((stream, now + self.timeout));
+            match connect(address, self.connector.as_ref()) {
+                Ok(socket) => {
+                    self.socket = Some((socket, now + self.timeout));
                     return Ok(());
                 }
                 Err(e) => self.failed(&e, backends, now),
@@ -262,19 +273,17 @@ impl Dial {
         let states = &backends.states;
         let is_down = |key: Key| states[key].down_until.is_some_and(|until| now < until);
         let is_full = |key: Key| self.most.is_some_and(|most| states[key].tunnels >= most);
-        let usable = self
-            .left
-            .iter()
-            .copied()
-            .filter(|&key| !is_down(key) && !is_full(key));
-        let Some(key) = usable.min_by_key(|&key| states[key].tunnels) else {
+        let usable = self.left.iter().enumerate();
+        let usable = usable.filter(|(_, (key, _))| !is_down(*key) && !is_full(*key));
+        let Some((place, _)) = usable.min_by_key(|(_, (key, _))| states[*key].tunnels) else {
             return Err(match self.refusal.take() {
                 Some(refusal) if !self.several => refusal,
-                None if self.left.iter().copied().all(is_full) => Refusal::BackendsFull,
+                None if self.left.iter().all(|(key, _)| is_full(*key)) => Refusal::BackendsFull,
                 _ => Refusal::BackendsDown,
             });
         };
-        self.left.retain(|&other| other != key);
+        let (key, connector) = self.left.remove(place);
+        self.connector = connector;
         self.chosen = Some(key);
         self.tried = 0;
         backends.states[key].tunnels += 1;
@@ -282,10 +291,19 @@ impl Dial {
     }
 }
 
+/// Begins a connection, with TLS over it if the backend is asked for that.
+fn connect(address: &Address, connector: Option<&Connector>) -> io::Result<Socket> {
+    let mut socket = Socket::new(Stream::connect(address)?);
+    if let Some(connector) = connector {
+        socket.connect_tls(connector)?;
+    }
+    Ok(socket)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Peer;
+    use crate::net::{Lent, Peer};
     use std::net::{SocketAddr, TcpListener};
 
     /// A route to these addresses, one backend each, and the table for it.
@@ -313,13 +331,13 @@ mod tests {
     /// Dials until the connection stands or is refused.
     fn outcome(route: &Route, table: &mut Backends, now: Instant) -> Result<Key, Refusal> {
         let label = Label::new(1, Peer::Unix);
-        let mut dial = table.dial(route, None, label);
+        let mut dial = table.dial(route, &vec![None; route.backends.len()], None, label);
         dial.next(table, now)?;
         loop {
             match dial
-                .stream()
+                .socket()
                 .expect("a connection is being made")
-                .connected()
+                .connected(&mut Lent::default())
             {
                 Ok(true) => return Ok(dial.take(table).expect("it stands").0),
                 Ok(false) => std::thread::yield_now(),

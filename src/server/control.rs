@@ -4,10 +4,9 @@
 //! Loading reads a file and looks up names, both of which can block. So it
 //! happens on a thread of its own, which wakes the loop when it is done.
 
-use super::backends::{Resolved, resolve_all};
+use super::prepared::Prepared;
 use super::settings::Settings;
 use crate::tunnel::auth::Vault;
-use crate::tunnel::auth::vault::Fault;
 use mio::{Interest, Registry, Token, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -28,13 +27,7 @@ pub enum Wish {
 }
 
 /// Settings that were loaded again, or why they were not.
-pub type Loaded = Result<(Settings, Resolved, Vault), String>;
-
-/// The faults, one a line.
-pub fn lines(faults: &[Fault]) -> String {
-    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-    lines.join("\n")
-}
+pub type Loaded = Result<Prepared, String>;
 
 /// The loop's ear for the world outside.
 pub struct Control {
@@ -92,24 +85,35 @@ impl Control {
         self.waker.clone()
     }
 
-    /// Starts to load the settings again, and the files that they name; one
-    /// that cannot be read any more is taken from the `old` vault.
+    /// Starts to load the settings again; what cannot be read stays as it is in
+    /// the old vault.
     ///
     /// # Errors
     /// No thread could be started.
     pub fn load(&mut self, old: Vault) -> io::Result<()> {
-        if std::mem::replace(&mut self.loading, true) {
+        if self.loading {
             self.again = true;
             return Ok(());
         }
-        let load = self.loader.clone();
+        self.prepare(self.loader.clone(), old)
+    }
+
+    /// Starts to read the files again that these settings name. If something
+    /// is being loaded already, that reads them.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn renew(&mut self, settings: Settings, old: Vault) -> io::Result<()> {
+        if self.loading {
+            return Ok(());
+        }
+        self.prepare(Arc::new(move || Ok(settings.clone())), old)
+    }
+
+    fn prepare(&mut self, load: Loader, old: Vault) -> io::Result<()> {
         let (sender, waker) = (self.sender.clone(), self.waker.clone());
         let load = move || {
-            let loaded = load().and_then(|settings| {
-                let resolved = resolve_all(&settings.routes)?;
-                let vault = old.load(&settings.routes).map_err(|f| lines(&f))?;
-                Ok((settings, resolved, vault))
-            });
+            let loaded = load().and_then(|settings| Prepared::new(settings, &old));
             // Without a receiver the process is ending.
             if sender.send(loaded).is_ok() {
                 let _ = waker.wake();

@@ -103,9 +103,12 @@ impl Server {
         };
         let (label, chosen) = (slot.tunnel.label(), slot.tunnel.backend());
         let ticket = (key, label.id);
-        let dial = self
-            .backends
-            .dial(&self.settings.routes[route], chosen, label);
+        let dial = self.backends.dial(
+            &self.settings.routes[route],
+            &self.connectors[route],
+            chosen,
+            label,
+        );
         let password = slot.tunnel.take_password();
         slot.dial = Some(Box::new(dial));
         let rate = self.settings.routes[route].new_connections_per_second;

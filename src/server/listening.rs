@@ -6,9 +6,11 @@
 //! in the kernel's backlog and the loop sleeps.
 
 use super::confine::Confined;
+use super::prepared::Prepared;
 use super::settings::ListenerSettings;
-use crate::address::Listen;
+use crate::net::tls::Acceptor;
 use crate::net::{Listener, Peer, Stream};
+use crate::tunnel::Entrance;
 use log::{error, info, warn};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
@@ -26,10 +28,26 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 struct Listening {
     socket: Listener,
-    address: Listen,
+    /// What its connections are told.
+    entrance: Entrance,
     token: Token,
     /// Whether connections may wait: sticky, as the poll is edge-triggered.
     ready: bool,
+}
+
+impl Listening {
+    fn change_mode(&self, settings: &ListenerSettings) -> Result<(), String> {
+        let cannot = |e| format!("cannot change the mode of {}: {e}", settings.address);
+        match settings.mode {
+            Some(mode) => self.socket.change_mode(mode).map_err(cannot),
+            None => Ok(()),
+        }
+    }
+
+    fn speak(&mut self, settings: &ListenerSettings, acceptor: &Option<Acceptor>) {
+        self.entrance.tls = acceptor.clone();
+        self.entrance.plain = settings.tls.as_ref().is_some_and(|tls| tls.plain);
+    }
 }
 
 /// All listening sockets.
@@ -51,56 +69,77 @@ impl Listeners {
     }
 
     /// Opens the listeners that are not open yet and closes those that are not
-    /// wanted any more. Of the new ones all are opened, or nothing changes.
+    /// wanted any more; those that stay may change how they speak TLS. Of the
+    /// new ones all are opened, or nothing changes.
     ///
     /// # Errors
     /// Which address cannot be listened on, and why.
     pub fn open(
         &mut self,
-        wanted: &[ListenerSettings],
+        prepared: &Prepared,
         registry: &Registry,
         confined: &Confined,
     ) -> Result<(), String> {
-        let mut opened: Vec<Listening> = Vec::new();
-        for ListenerSettings { address, mode, .. } in wanted {
-            if let Some(open) = self.sockets.iter().find(|open| open.address == *address) {
-                if let Some(mode) = mode {
-                    let cannot = |e| format!("cannot change the mode of {address}: {e}");
-                    open.socket.change_mode(*mode).map_err(cannot)?;
-                }
-                continue;
-            }
-            let cannot = |e: io::Error| {
-                let excuse = confined.excuse(address, &e);
-                format!("cannot listen on {address}: {e}{excuse}")
-            };
-            for mut socket in Listener::open(address, *mode).map_err(cannot)? {
-                let taken = |token| self.sockets.iter().chain(&opened).any(|l| l.token == token);
-                let token = self.tokens.clone().map(Token).find(|&token| !taken(token));
-                let token =
-                    token.ok_or(format!("cannot listen on {address}: too many listeners"))?;
-                registry
-                    .register(&mut socket, token, Interest::READABLE)
-                    .map_err(cannot)?;
-                opened.push(Listening {
-                    socket,
-                    address: address.clone(),
-                    token,
-                    ready: false,
-                });
+        let wanted = || prepared.settings.listeners.iter().zip(&prepared.acceptors);
+        let mut opened = Vec::new();
+        for (settings, _) in wanted() {
+            let here = |open: &&Listening| open.entrance.address == settings.address;
+            match self.sockets.iter().find(here) {
+                Some(open) => open.change_mode(settings)?,
+                None => self.open_one(settings, registry, confined, &mut opened)?,
             }
         }
-        self.sockets.retain(|open| {
-            let keep = wanted.iter().any(|wanted| wanted.address == open.address);
-            if !keep {
-                info!("no longer listening on {}", open.socket);
-            }
-            keep
-        });
         for open in &opened {
             info!("listening on {}", open.socket);
         }
         self.sockets.append(&mut opened);
+        self.sockets.retain_mut(|open| {
+            let address = &open.entrance.address;
+            let found = wanted().find(|(settings, _)| settings.address == *address);
+            match found {
+                Some((settings, acceptor)) => open.speak(settings, acceptor),
+                None => info!("no longer listening on {}", open.socket),
+            }
+            found.is_some()
+        });
+        Ok(())
+    }
+
+    fn open_one(
+        &self,
+        settings: &ListenerSettings,
+        registry: &Registry,
+        confined: &Confined,
+        opened: &mut Vec<Listening>,
+    ) -> Result<(), String> {
+        let ListenerSettings { address, mode, .. } = settings;
+        let cannot = |e: io::Error| {
+            let excuse = confined.excuse(address, &e);
+            format!("cannot listen on {address}: {e}{excuse}")
+        };
+        for mut socket in Listener::open(address, *mode).map_err(cannot)? {
+            let taken = |token| {
+                self.sockets
+                    .iter()
+                    .chain(&*opened)
+                    .any(|l| l.token == token)
+            };
+            let token = self.tokens.clone().map(Token).find(|&token| !taken(token));
+            let token = token.ok_or(format!("cannot listen on {address}: too many listeners"))?;
+            registry
+                .register(&mut socket, token, Interest::READABLE)
+                .map_err(cannot)?;
+            opened.push(Listening {
+                socket,
+                entrance: Entrance {
+                    address: address.clone(),
+                    tls: None,
+                    plain: false,
+                },
+                token,
+                ready: false,
+            });
+        }
         Ok(())
     }
 
@@ -149,7 +188,7 @@ impl Listeners {
         &mut self,
         mut room: usize,
         now: Instant,
-        mut each: impl FnMut(Stream, Peer, &Listen),
+        mut each: impl FnMut(Stream, Peer, &Entrance),
     ) -> bool {
         if self.paused_until.is_some() {
             return false;
@@ -159,7 +198,7 @@ impl Listeners {
             while listener.ready && turn > 0 && room > 0 {
                 match listener.socket.accept() {
                     Ok((stream, peer)) => {
-                        each(stream, peer, &listener.address);
+                        each(stream, peer, &listener.entrance);
                         turn -= 1;
                         room -= 1;
                     }

@@ -13,6 +13,7 @@ mod errands;
 pub mod guard;
 mod limits;
 mod listening;
+mod prepared;
 mod reload;
 mod sandbox;
 pub mod settings;
@@ -20,14 +21,16 @@ mod table;
 mod timers;
 
 pub use control::Loader;
+pub use prepared::Tls;
 pub use settings::{ListenerSettings, Settings};
 
-use crate::net::{Peer, Stream};
+use crate::net::tls::Connector;
+use crate::net::{Peer, Socket, Stream};
 use crate::tunnel::auth::Vault;
 use crate::tunnel::{
     Context, Label, Need, Opening, Ration, Readiness, Refusal, Rules, Scratch, Side, Tunnel,
 };
-use backends::{Backends, Dial, resolve_all};
+use backends::{Backends, Dial};
 use confine::{Confined, Plan};
 use control::{Control, Wish};
 use errands::Errands;
@@ -36,6 +39,7 @@ use listening::Listeners;
 use log::{error, info, warn};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
+use prepared::{Prepared, Watch};
 use reload::warn_of;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -79,6 +83,9 @@ pub struct Server {
     guard: Guard,
     errands: Errands,
     vault: Vault,
+    /// For each route and each of its backends how it is asked for TLS.
+    connectors: Vec<Vec<Option<Connector>>>,
+    watch: Watch,
     table: Table,
     scratch: Scratch,
     /// How many lines about refusals the log takes.
@@ -101,22 +108,24 @@ impl Server {
     /// # Errors
     /// What cannot be opened, found or given up, ready to be shown.
     pub fn new(settings: Settings, loader: Loader) -> Result<Self, String> {
-        let vault = Vault::default().load(&settings.routes);
-        let vault = vault.map_err(|faults| control::lines(&faults))?;
-        warn_of(&vault);
+        let prepared = Prepared::new(settings, &Vault::default())?;
+        warn_of(&prepared.warnings);
         let system = |e: io::Error| format!("cannot start: {e}");
-        let plan = Plan::new(&settings.confinement)?;
+        let plan = Plan::new(&prepared.settings.confinement)?;
         let poll = Poll::new().map_err(system)?;
         let control = Control::new(poll.registry(), SIGNALS, WAKER, loader).map_err(system)?;
         let mut listeners = Listeners::new(WAKER.0 + 1..FIRST_TUNNEL);
         let mut backends = Backends::default();
-        backends.learn(resolve_all(&settings.routes)?);
-        listeners.open(&settings.listeners, poll.registry(), &Confined::default())?;
+        listeners.open(&prepared, poll.registry(), &Confined::default())?;
+        backends.learn(prepared.addresses);
+        let settings = prepared.settings;
         let confined = plan.carry_out(&settings)?;
         Ok(Server {
             poll,
             errands: Errands::new(&control.waker()),
-            vault,
+            vault: prepared.vault,
+            connectors: prepared.connectors,
+            watch: prepared.watch,
             control,
             guard: Guard::new(settings.limits),
             most: limits::most_connections(settings.max_connections),
@@ -180,6 +189,7 @@ impl Server {
             self.listeners.resume_at(),
             self.ration.due(),
             self.backends.ration.due(),
+            self.watch.next(),
             self.drain_at,
         ];
         let next = moments.into_iter().flatten().min()?;
@@ -233,11 +243,11 @@ impl Server {
         let (guard, ration) = (&mut self.guard, &mut self.ration);
         let (settings, now) = (&self.settings, self.now);
         self.listeners
-            .accept(room, now, |mut stream: Stream, peer: Peer, listener| {
+            .accept(room, now, |stream: Stream, peer: Peer, entrance| {
                 *accepted += 1;
                 let label = Label::new(*accepted, peer);
                 let introduced =
-                    settings.takes_header(listener) && settings.trusted.introduces(peer);
+                    settings.takes_header(&entrance.address) && settings.trusted.introduces(peer);
                 // Whom a proxy speaks for is known only later.
                 let known = if settings.trusted.introduces(peer) {
                     None
@@ -254,12 +264,13 @@ impl Server {
                     }
                 };
                 let key = table.vacant_key();
-                if let Err(e) = register(registry, &mut stream, key, Side::Client) {
+                let mut socket = Socket::new(stream);
+                if let Err(e) = register(registry, &mut socket, key, Side::Client) {
                     error!("{label}: cannot watch the connection: {e}");
                     return guard.leave(pass);
                 }
-                let opening = Opening::new(listener.clone(), introduced);
-                let tunnel = Tunnel::new(label, stream, opening, settings.handshake_timeout, now);
+                let opening = Opening::new(entrance.clone(), introduced);
+                let tunnel = Tunnel::new(label, socket, opening, settings.handshake_timeout, now);
                 table.insert(Slot::new(tunnel, pass));
             });
     }
@@ -286,6 +297,9 @@ impl Server {
         }
         if self.listeners.resume_at().is_some_and(|at| self.now >= at) {
             self.listeners.resume();
+        }
+        if self.watch.is_due(self.now) {
+            self.renew();
         }
         if self.drain_at.is_some_and(|at| self.now >= at) {
             self.drain_at = Some(self.now + self.settings.drain_timeout.max(REMINDER));
@@ -335,17 +349,17 @@ impl Server {
             return;
         };
         let late = dial.deadline().is_some_and(|until| self.now >= until);
-        let connected = match dial.stream() {
-            Some(stream) => stream.connected(),
+        let connected = match dial.socket() {
+            Some(socket) => socket.connected(&mut self.scratch.made.lent),
             None => Ok(false),
         };
         match connected {
             Ok(true) => {
-                if let Some((backend, stream)) = dial.take(&mut self.backends) {
+                if let Some((backend, socket)) = dial.take(&mut self.backends) {
                     let name = self.backends.name(backend).clone();
                     self.with_context(key, |slot, cx| {
                         slot.backend = Some(backend);
-                        slot.tunnel.connected(stream, &name, cx);
+                        slot.tunnel.connected(socket, &name, cx);
                         // What was told of the connection while it was made.
                         slot.tunnel
                             .ready(Side::Backend, std::mem::take(&mut slot.early));
@@ -369,9 +383,9 @@ impl Server {
 
     /// A connection to a backend was begun, or none can be.
     fn dialled(&mut self, key: usize, mut dial: Box<Dial>, next: Result<(), Refusal>) {
-        let watched = next.and_then(|()| match dial.stream() {
-            Some(stream) => {
-                register(self.poll.registry(), stream, key, Side::Backend).map_err(|e| {
+        let watched = next.and_then(|()| match dial.socket() {
+            Some(socket) => {
+                register(self.poll.registry(), socket, key, Side::Backend).map_err(|e| {
                     error!("cannot watch a backend's connection: {e}");
                     Refusal::BackendUnreachable
                 })
@@ -486,10 +500,10 @@ fn tunnel_of(token: usize) -> (usize, Side) {
 /// Watches a socket in both directions, once and for all.
 fn register(
     registry: &mio::Registry,
-    stream: &mut Stream,
+    socket: &mut Socket,
     key: usize,
     side: Side,
 ) -> io::Result<()> {
     let token = FIRST_TUNNEL + key * 2 + usize::from(side == Side::Backend);
-    registry.register(stream, Token(token), INTEREST)
+    registry.register(socket, Token(token), INTEREST)
 }

@@ -3,7 +3,6 @@
 
 use super::control::Loaded;
 use super::{Server, limits};
-use crate::tunnel::auth::Vault;
 use log::{error, info, warn};
 
 impl Server {
@@ -13,30 +12,42 @@ impl Server {
         }
     }
 
+    /// Reads certificates and keys again, which have changed or are over soon.
+    pub(super) fn renew(&mut self) {
+        let settings = self.settings.clone();
+        if let Err(e) = self.control.renew(settings, self.vault.clone()) {
+            error!("cannot read the certificates again: {e}");
+        }
+    }
+
     pub(super) fn reloaded(&mut self, loaded: Loaded) {
         if self.drain_at.is_some() {
             return;
         }
-        let (mut settings, resolved, vault) = match loaded {
-            Ok(loaded) => loaded,
+        let mut prepared = match loaded {
+            Ok(prepared) => prepared,
             Err(e) => {
                 error!("cannot reload, keeping the old settings:\n{e}");
                 return self.confined.warn_of_unreadable(&self.settings);
             }
         };
         let (registry, confined) = (self.poll.registry(), &self.confined);
-        if let Err(e) = self.listeners.open(&settings.listeners, registry, confined) {
+        if let Err(e) = self.listeners.open(&prepared, registry, confined) {
             return error!("cannot reload, keeping the old settings: {e}");
         }
         let confinement = &self.settings.confinement;
+        let settings = &mut prepared.settings;
         if settings.confinement != *confinement {
             warn!("user, group, chroot and sandbox stay as they are until a restart");
             settings.confinement = confinement.clone();
         }
-        self.backends.learn(resolved);
+        warn_of(&prepared.warnings);
+        self.backends.learn(prepared.addresses);
+        self.connectors = prepared.connectors;
+        self.vault = prepared.vault;
+        self.watch = prepared.watch;
+        let settings = prepared.settings;
         self.guard.obey(settings.limits);
-        warn_of(&vault);
-        self.vault = vault;
         self.most = limits::most_connections(settings.max_connections);
         let (listeners, routes) = (settings.listeners.len(), settings.routes.len());
         self.settings = settings;
@@ -44,9 +55,9 @@ impl Server {
     }
 }
 
-/// Says what is not well with the files of tokens and keys.
-pub(super) fn warn_of(vault: &Vault) {
-    for warning in vault.warnings() {
+/// Says what is not well with the files, or soon will not be.
+pub(super) fn warn_of(warnings: &[String]) {
+    for warning in warnings {
         warn!("{warning}");
     }
 }

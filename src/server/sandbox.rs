@@ -179,6 +179,7 @@ mod tests {
                 address: Listen::Unix(socket),
                 mode: None,
                 accept_proxy: false,
+                tls: None,
             }],
             ..Settings::default()
         });

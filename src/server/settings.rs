@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::guard::Limits;
 use crate::address::Listen;
+use crate::net::certificate::ServerTls;
 use crate::tunnel::auth;
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::pages::Page;
@@ -36,11 +37,25 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The files of certificates and keys.
+    pub fn tls_files(&self) -> impl Iterator<Item = &Path> {
+        let listeners = self
+            .listeners
+            .iter()
+            .filter_map(|listener| listener.tls.as_ref());
+        let routes = self
+            .routes
+            .iter()
+            .flat_map(|route| route.backend_tls.files());
+        listeners.flat_map(ServerTls::files).chain(routes)
+    }
+
     /// The files that a reload reads again. The sandbox keeps their folders
     /// readable, so whatever is read later has to be among them.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let read = self.file.iter().map(PathBuf::as_path);
         read.chain(auth::files(&self.routes))
+            .chain(self.tls_files())
     }
 }
 
@@ -78,6 +93,8 @@ pub struct ListenerSettings {
     pub mode: Option<u32>,
     /// Whether trusted proxies send a PROXY header first.
     pub accept_proxy: bool,
+    /// TLS, if it is spoken there.
+    pub tls: Option<ServerTls>,
 }
 
 /// What the process gives up once its sockets are open, for good: a reload

@@ -5,6 +5,7 @@
 //! operation proves it over. So `readable` and `writable` are sticky, set by
 //! events and cleared by the socket itself.
 
+use crate::net::tls::{Acceptor, Secured};
 use crate::net::{Lent, Received, Taken, Transport};
 use crate::wire::{Gather, WriteQueue};
 use std::io::{self, ErrorKind, IoSlice};
@@ -135,6 +136,21 @@ impl<T: Transport> Link<T> {
     /// Whether the other side showed a sign of life since this was last asked.
     pub fn take_alive(&mut self) -> bool {
         std::mem::take(&mut self.alive)
+    }
+
+    /// Begins TLS; `received` was read already and belongs to it.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn secure(&mut self, acceptor: &Acceptor, received: &[u8]) -> io::Result<()> {
+        // What was received is there to be read again, deciphered.
+        self.known.readable = true;
+        self.transport.secure(acceptor, received)
+    }
+
+    /// What is known of the other side over TLS.
+    pub fn secured(&self) -> Option<Secured> {
+        self.transport.secured()
     }
 
     /// Reads once.

@@ -31,7 +31,7 @@ mod tests;
 pub use crate::wire::Refusal;
 pub use gate::Gate;
 pub use link::{Link, Readiness};
-pub use opening::{Opening, Rules};
+pub use opening::{Entrance, Opening, Rules};
 pub use ration::Ration;
 pub use relay::Scratch;
 
@@ -46,6 +46,7 @@ use log::{Level, debug, info, log, log_enabled, warn};
 use opening::{Accepted, Outcome};
 use session::Session;
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 /// How long the client may take to fetch a response that is not the 101.
@@ -195,7 +196,12 @@ impl<T: Transport> Tunnel<T> {
     pub fn pump(&mut self, cx: &mut Context<'_>) -> Need {
         match &mut self.phase {
             Phase::Opening(link, opening) => {
-                match opening.read(link, cx.scratch, cx.rules, cx.gate, &mut self.label) {
+                // TLS may have something to say before the request is there.
+                let outcome = match link.flush(&mut cx.scratch.made.lent) {
+                    Ok(()) => opening.read(link, cx.scratch, cx.rules, cx.gate, &mut self.label),
+                    Err(e) => Outcome::Gone(Some(e)),
+                };
+                match outcome {
                     Outcome::Incomplete => Need::Event,
                     outcome => self.opened(outcome, cx),
                 }
@@ -337,6 +343,19 @@ impl<T: Transport> Tunnel<T> {
         }
     }
 
+    fn tell_gone(&self, why: Option<&io::Error>, cx: &mut Context<'_>) {
+        let label = self.label;
+        match why {
+            Some(e) if e.kind() == ErrorKind::InvalidData => {
+                if log_enabled!(Level::Info) && cx.ration.allows(cx.now) {
+                    info!("{label} refused: TLS handshake failed: {e}");
+                }
+            }
+            Some(e) => debug!("{label}: gone before its request was whole: {e}"),
+            None => debug!("{label}: gone before its request was whole"),
+        }
+    }
+
     fn tell(&self, refusal: &Refusal, level: Level) {
         let label = self.label;
         match refusal {
@@ -377,8 +396,8 @@ impl<T: Transport> Tunnel<T> {
     fn opened(&mut self, outcome: Outcome, cx: &mut Context<'_>) -> Need {
         match outcome {
             Outcome::Incomplete => return Need::Event,
-            Outcome::Gone => {
-                debug!("{}: gone before its request was whole", self.label);
+            Outcome::Gone(why) => {
+                self.tell_gone(why.as_ref(), cx);
                 self.phase = Phase::Over;
                 return Need::Nothing;
             }

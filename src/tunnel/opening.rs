@@ -16,13 +16,15 @@ use super::relay::Scratch;
 use super::{Gate, Label};
 use crate::address::{Backend, Listen};
 use crate::net::listener::canonical;
+use crate::net::tls::{Acceptor, Secured};
 use crate::net::{Peer, Transport};
 use crate::wire::Refusal;
 use crate::wire::framing::Framing;
 use crate::wire::http::{MAX_HEAD, Request};
-use crate::wire::proxy_protocol::{self, Extras, Header, Malformed};
+use crate::wire::proxy_protocol::{self, Extras, Header, Malformed, Ssl};
 use crate::wire::ws::handshake::Upgrade;
 use crate::wire::ws::{FrameType, Text};
+use std::io;
 use std::net::SocketAddr;
 
 /// The first byte of a TLS handshake record (RFC 8446 section 5.1).
@@ -33,8 +35,8 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub enum Outcome {
     /// The head is not whole yet.
     Incomplete,
-    /// The client left without a word.
-    Gone,
+    /// The client left, or its connection broke, and why that was.
+    Gone(Option<io::Error>),
     /// A trusted proxy owes a PROXY header, and this is none; says why.
     Unintroduced(Malformed),
     /// The request gets no tunnel.
@@ -120,15 +122,35 @@ pub struct Rules<'a> {
     pub unix_time: u64,
 }
 
+/// What the listener says of its connections.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    /// Where it listens.
+    pub address: Listen,
+    /// How it answers TLS handshakes, if it does.
+    pub tls: Option<Acceptor>,
+    /// Whether plain connections are let in beside TLS.
+    pub plain: bool,
+}
+
 /// What comes before a tunnel, as far as it has come.
 #[derive(Debug)]
 pub struct Opening {
-    listener: Listen,
+    entrance: Entrance,
+    /// Whether TLS was begun.
+    secure: bool,
     /// The PROXY header that has to come first, until it is there.
     introduction: Option<Introduction>,
     /// That header, then.
     header: Option<Box<Header>>,
     head: Vec<u8>,
+}
+
+/// What the connection says of itself.
+struct Way {
+    /// What the client connected to.
+    local: Option<SocketAddr>,
+    secured: Option<Secured>,
 }
 
 /// What is known of a request's sender.
@@ -138,11 +160,12 @@ struct Sender {
 }
 
 impl Opening {
-    /// The opening of a connection that came in at `listener`; `introduced`:
-    /// with a PROXY header.
-    pub fn new(listener: Listen, introduced: bool) -> Self {
+    /// The opening of a connection that came in here; `introduced`: with a
+    /// PROXY header.
+    pub fn new(entrance: Entrance, introduced: bool) -> Self {
         Opening {
-            listener,
+            entrance,
+            secure: false,
             introduction: introduced.then(Introduction::default),
             header: None,
             head: Vec::new(),
@@ -173,7 +196,7 @@ impl Opening {
         if let Some(introduction) = &mut self.introduction {
             let header = match introduction.read(link, &mut scratch.made.lent) {
                 Step::Incomplete => return Outcome::Incomplete,
-                Step::Gone => return Outcome::Gone,
+                Step::Gone => return Outcome::Gone(None),
                 Step::Refused(why) => return Outcome::Unintroduced(why),
                 Step::Done(header) => header,
             };
@@ -186,10 +209,19 @@ impl Opening {
         loop {
             match link.read(&mut scratch.read, &mut scratch.made.lent) {
                 Read::Blocked => return Outcome::Incomplete,
-                Read::End | Read::Broken(_) => return Outcome::Gone,
+                Read::End => return Outcome::Gone(None),
+                Read::Broken(e) => return Outcome::Gone(Some(e)),
+                Read::Bytes(n) if self.begins_tls(&scratch.read[..n]) => {
+                    if let Err(e) = self.begin_tls(link, &scratch.read[..n]) {
+                        return Outcome::Gone(Some(e));
+                    }
+                }
                 Read::Bytes(n) => {
-                    let local = link.local_address();
-                    match self.add(&scratch.read[..n], local, rules, gate, label) {
+                    let way = Way {
+                        local: link.local_address(),
+                        secured: link.secured(),
+                    };
+                    match self.add(&scratch.read[..n], way, rules, gate, label) {
                         Outcome::Incomplete => continue,
                         outcome => return outcome,
                     }
@@ -198,10 +230,29 @@ impl Opening {
         }
     }
 
+    /// The first byte of all tells whether a connection is TLS.
+    fn begins_tls(&self, bytes: &[u8]) -> bool {
+        let first = !self.secure && !self.has_begun();
+        first && self.entrance.tls.is_some() && bytes.first() == Some(&TLS_HANDSHAKE)
+    }
+
+    fn begin_tls<T: Transport>(&mut self, link: &mut Link<T>, bytes: &[u8]) -> io::Result<()> {
+        self.secure = true;
+        match &self.entrance.tls {
+            Some(acceptor) => link.secure(acceptor, bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether TLS is spoken here and not by this client.
+    fn lacks_tls(&self) -> bool {
+        self.entrance.tls.is_some() && !self.secure && !self.entrance.plain
+    }
+
     fn add(
         &mut self,
         bytes: &[u8],
-        local: Option<SocketAddr>,
+        way: Way,
         rules: Rules<'_>,
         gate: &mut dyn Gate,
         label: &mut Label,
@@ -211,7 +262,7 @@ impl Opening {
         // that a byte at a time costs no more than all at once.
         let from = self.head.len().saturating_sub(3);
         self.head.extend_from_slice(bytes);
-        if self.head[0] == TLS_HANDSHAKE {
+        if self.head[0] == TLS_HANDSHAKE && !self.secure {
             let hint = "a TLS hello came to a port without TLS: use ws://, not wss://";
             return Outcome::Refused(Refusal::BadRequest(hint));
         }
@@ -227,11 +278,14 @@ impl Opening {
             Ok(None) => Outcome::Incomplete,
             Ok(Some(request)) => {
                 let early = &self.head[request.len..];
-                self.sender(&request, local, rules, label)
+                self.sender(&request, way, rules, label)
                     .and_then(|sender| {
                         // By the address alone, before anything is done for it.
                         gate.admit(label.client.ip())?;
-                        decide(&request, early, &self.listener, rules, &sender)
+                        if self.lacks_tls() {
+                            return Err(Refusal::needs_tls(&request));
+                        }
+                        decide(&request, early, &self.entrance.address, rules, &sender)
                     })
                     .unwrap_or_else(Outcome::Refused)
             }
@@ -243,7 +297,7 @@ impl Opening {
     fn sender(
         &self,
         request: &Request<'_>,
-        local: Option<SocketAddr>,
+        way: Way,
         rules: Rules<'_>,
         label: &mut Label,
     ) -> Result<Sender, Refusal> {
@@ -265,6 +319,18 @@ impl Opening {
             Some(header) if client.address == introduced => header.extras.clone(),
             _ => Extras::default(),
         };
+        // So it is with this connection's own TLS.
+        if let Some(secured) = way.secured.filter(|_| client.address == introduced) {
+            extras.alpn = secured.alpn;
+            extras.ssl = Some(Ssl {
+                tls: true,
+                certificate: secured.certificate,
+                session_certificate: secured.certificate,
+                verified: secured.certificate,
+                version: Some(secured.version.to_owned()),
+                common_name: secured.common_name,
+            });
+        }
         client.https |= extras.ssl.as_ref().is_some_and(|ssl| ssl.tls);
         let id = header.and_then(|header| header.extras.unique_id.clone());
         let own_id = || format!("{:x}-{}", rules.run, label.id).into_bytes();
@@ -273,7 +339,7 @@ impl Opening {
         Ok(Sender {
             client,
             connection: Connection {
-                destination: destination.or(local),
+                destination: destination.or(way.local),
                 extras,
             },
         })

@@ -18,6 +18,7 @@ use super::Refusal;
 use super::auth::Auth;
 use super::greeting::Greeting;
 use crate::address::{Backend, Listen};
+use crate::net::certificate::ClientTls;
 use crate::wire::framing::Framing;
 use crate::wire::proxy_protocol::Version;
 use crate::wire::ws::{FrameType, InvalidUtf8};
@@ -46,6 +47,8 @@ pub struct Route {
     pub subprotocols: Vec<String>,
     /// Where it leads: to the one with the fewest tunnels that can be reached.
     pub backends: Vec<Backend>,
+    /// TLS towards those of them that speak it.
+    pub backend_tls: ClientTls,
     /// As many tunnels at a time to each backend; `None`: any number.
     pub max_connections_per_backend: Option<usize>,
     /// As many new tunnels a second; `None`: any number.
@@ -86,6 +89,7 @@ impl Default for Route {
             path: "/".to_owned(),
             subprotocols: Vec::new(),
             backends: Vec::new(),
+            backend_tls: ClientTls::default(),
             max_connections_per_backend: None,
             new_connections_per_second: None,
             framing: Framing::Raw,

@@ -2,6 +2,7 @@
 //! a clock that is moved by hand.
 
 use super::*;
+use crate::net::tls::{Acceptor, Secured};
 use crate::net::{Lent, Received, Taken};
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::policy::Route;
@@ -99,6 +100,14 @@ impl Transport for Fake {
         self.0.borrow_mut().finished = true;
         Ok(())
     }
+
+    fn secure(&mut self, _: &Acceptor, _: &[u8]) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn secured(&self) -> Option<Secured> {
+        None
+    }
 }
 
 const EOF: ErrorKind = ErrorKind::UnexpectedEof;
@@ -147,7 +156,12 @@ impl World {
         backend.0.borrow_mut().room = usize::MAX;
         let now = Instant::now();
         let label = Label::new(1, Peer::Unix);
-        let opening = Opening::new("8080".parse().unwrap(), false);
+        let entrance = Entrance {
+            address: "8080".parse().unwrap(),
+            tls: None,
+            plain: false,
+        };
+        let opening = Opening::new(entrance, false);
         let tunnel = Tunnel::new(label, client.clone(), opening, Duration::from_secs(10), now);
         World {
             tunnel,

@@ -15,12 +15,12 @@ pub mod framing;
 pub mod gather;
 pub mod http;
 pub mod proxy_protocol;
-pub mod queue;
 pub mod refusal;
 pub mod ws;
 
 pub use chunk::{Chunk, End, Frame, Kind};
 pub use fault::Fault;
 pub use gather::Gather;
-pub use queue::WriteQueue;
 pub use refusal::{Challenge, Lack, Refusal};
+
+pub use crate::queue::WriteQueue;

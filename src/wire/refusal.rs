@@ -1,5 +1,6 @@
 //! The endings before the 101: cause to HTTP status, one table.
 
+use super::http::Request;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -29,6 +30,8 @@ pub enum Refusal {
     HeadTimeout,
     /// A plain HTTP request where only WebSocket is spoken.
     NotUpgrade,
+    /// A plain request where TLS is spoken; holds where to go instead.
+    NeedsTls(Option<String>),
     /// A WebSocket version other than 13.
     Version,
     /// The head is longer than 16 KiB or has more than 100 headers.
@@ -127,7 +130,8 @@ impl Refusal {
     /// The HTTP status code.
     pub fn status(&self) -> u16 {
         match self {
-            Refusal::BadRequest(_) | Refusal::Subprotocol(_) => 400,
+            Refusal::NeedsTls(Some(_)) => 301,
+            Refusal::BadRequest(_) | Refusal::Subprotocol(_) | Refusal::NeedsTls(None) => 400,
             Refusal::Unauthorized(_) => 401,
             Refusal::Origin(_) | Refusal::Address => 403,
             Refusal::Forbidden(_) | Refusal::UnknownToken => 403,
@@ -150,6 +154,7 @@ impl Refusal {
     pub fn header(&self) -> Option<Cow<'static, str>> {
         let line = match self {
             Refusal::Unauthorized(challenge) => return Some(challenge.header().into()),
+            Refusal::NeedsTls(Some(to)) => return Some(format!("Location: {to}").into()),
             Refusal::Method => "Allow: GET",
             // RFC 9110 section 15.5.22: 426 names the protocol to upgrade to.
             Refusal::NotUpgrade => "Upgrade: websocket",
@@ -163,6 +168,14 @@ impl Refusal {
             _ => return None,
         };
         Some(line.into())
+    }
+
+    /// The refusal of a plain request where TLS is spoken: a GET learns where
+    /// to go.
+    pub fn needs_tls(request: &Request<'_>) -> Refusal {
+        let location = || format!("https://{}{}", request.host, request.target);
+        let can_follow = request.method == "GET" && request.target.starts_with('/');
+        Refusal::NeedsTls(can_follow.then(location))
     }
 
     /// Whether the client tried to get in and could not: who guesses is
@@ -205,6 +218,7 @@ impl fmt::Display for Refusal {
             Refusal::Method => "only GET opens a WebSocket",
             Refusal::HeadTimeout => "the request did not arrive in time",
             Refusal::NotUpgrade => "this address speaks WebSocket; connect with a WebSocket client",
+            Refusal::NeedsTls(_) => "this port speaks TLS: use wss:// or https://",
             Refusal::Version => "only WebSocket version 13 (RFC 6455) is spoken here",
             Refusal::HeadTooLarge => "the request head exceeds 16384 bytes or 100 headers",
             Refusal::Subprotocol(served) => {

@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(lines, [2, 3, 4, 5, 6, 7]);
         assert_eq!(
             faults[0].1,
-            "column 3, the backend: no port; write HOST:PORT, tcp:HOST:PORT, unix:/path or \
+            "column 3, the backend: no port; write HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT, unix:/path or \
              unix:@name"
         );
         assert_eq!(faults[2].1, "the token of line 1 again");

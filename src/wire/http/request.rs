@@ -16,6 +16,8 @@ pub struct Request<'a> {
     pub len: usize,
     /// The method, as it was sent.
     pub method: &'a str,
+    /// The request target, as it was sent.
+    pub target: &'a str,
     /// The path, without the query.
     pub path: &'a str,
     /// The query, without its question mark; empty if there is none.
@@ -52,6 +54,7 @@ impl<'a> Request<'a> {
         let mut request = Request {
             len,
             method,
+            target,
             path,
             query,
             minor_version,

@@ -52,6 +52,7 @@ fn response(status: u16, content_type: &str, extra: &str, body: &[u8]) -> Vec<u8
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        301 => "Moved Permanently",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -143,6 +144,8 @@ mod tests {
             Refusal::Method,
             Refusal::HeadTimeout,
             Refusal::NotUpgrade,
+            Refusal::NeedsTls(None),
+            Refusal::NeedsTls(Some("https://h/t".into())),
             Refusal::Version,
             Refusal::HeadTooLarge,
             Refusal::Subprotocol(vec!["mqtt".into()]),

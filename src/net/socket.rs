@@ -1,0 +1,122 @@
+//! A connection as the tunnel has it: a stream, and TLS over it if that was
+//! begun.
+
+use super::stream::Stream;
+use super::tls::{Acceptor, Connector, Secured, Session};
+use super::transport::{Lent, Received, Taken, Transport};
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+
+/// A connection, with or without TLS.
+#[derive(Debug)]
+pub struct Socket {
+    stream: Stream,
+    tls: Option<Box<Session>>,
+}
+
+impl Socket {
+    /// A connection without TLS, as yet.
+    pub fn new(stream: Stream) -> Self {
+        Socket { stream, tls: None }
+    }
+
+    /// Begins TLS as the client.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn connect_tls(&mut self, connector: &Connector) -> io::Result<()> {
+        self.tls = Some(Box::new(Session::connect(connector)?));
+        Ok(())
+    }
+
+    /// Whether everything is there now that was begun: the connection, and
+    /// TLS over it.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub fn connected(&mut self, lent: &mut Lent) -> io::Result<bool> {
+        if !self.stream.connected()? {
+            return Ok(false);
+        }
+        match &mut self.tls {
+            None => Ok(true),
+            Some(tls) => tls.handshake(&mut self.stream, lent),
+        }
+    }
+}
+
+impl Transport for Socket {
+    #[inline]
+    fn read(&mut self, into: &mut [u8], lent: &mut Lent) -> io::Result<Received> {
+        match &mut self.tls {
+            None => self.stream.read(into),
+            Some(tls) => tls.read(&mut self.stream, into, lent),
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, slices: &[IoSlice<'_>], lent: &mut Lent) -> io::Result<Taken> {
+        match &mut self.tls {
+            None => self.stream.write(slices),
+            Some(tls) => tls.write(&mut self.stream, slices, lent),
+        }
+    }
+
+    #[inline]
+    fn is_flushed(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.is_flushed())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            None => Ok(()),
+            Some(tls) => tls.flush(&mut self.stream),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            None => self.stream.finish(),
+            Some(tls) => tls.finish(&mut self.stream),
+        }
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        self.stream.local_address()
+    }
+
+    fn secured(&self) -> Option<Secured> {
+        self.tls.as_ref().map(|tls| tls.secured())
+    }
+
+    fn secure(&mut self, acceptor: &Acceptor, received: &[u8]) -> io::Result<()> {
+        self.tls = Some(Box::new(Session::accept(acceptor, received)?));
+        Ok(())
+    }
+}
+
+impl Source for Socket {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.stream.register(registry, token, interest)
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.stream.reregister(registry, token, interest)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.stream.deregister(registry)
+    }
+}

@@ -1,0 +1,373 @@
+//! TLS over a stream, with rustls' unbuffered API.
+//!
+//! A session owns no buffer while it waits: records are read into and written
+//! from the loop's own buffers, and only what is incomplete stays here, the
+//! front of a record that has not come whole and the end of one that the
+//! socket did not take.
+
+use super::records::{OVERHEAD, Opened, RECORD, open, seal};
+use super::stream::Stream;
+use super::transport::{Lent, Received, Taken};
+use super::x509;
+use crate::queue::WriteQueue;
+use log::debug;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::ConnectionState;
+use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
+
+/// How a listener answers TLS handshakes.
+#[derive(Clone, Debug)]
+pub struct Acceptor(pub(super) Arc<ServerConfig>);
+
+/// How a backend is asked for TLS.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
+}
+
+/// What TLS tells of the other side. A certificate that was shown is a good
+/// one, else there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secured {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The protocol that was agreed on.
+    pub alpn: Option<Vec<u8>>,
+    /// Whether a certificate was shown.
+    pub certificate: bool,
+    /// The common name in it.
+    pub common_name: Option<String>,
+}
+
+enum Connection {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+/// Does the same with a connection of either kind.
+macro_rules! each {
+    ($connection:expr, $tls:ident => $do:expr) => {
+        match $connection {
+            Connection::Server($tls) => $do,
+            Connection::Client($tls) => $do,
+        }
+    };
+}
+
+/// rustls' connections hold secrets, and so do not show themselves.
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(each!(self, tls => if tls.is_handshaking() { "handshaking" } else { "open" }))
+    }
+}
+
+/// One TLS connection, without its socket.
+#[derive(Debug)]
+pub struct Session {
+    connection: Connection,
+    /// The front of a record that has not come whole, or bytes that came
+    /// before the session began.
+    held: Vec<u8>,
+    /// Whether `held` is to be looked at before anything is read.
+    fresh: bool,
+    /// What came with the end of the handshake, deciphered.
+    early: Vec<u8>,
+    /// Enciphered bytes that the socket has not taken yet.
+    sealed: WriteQueue,
+    peer_closed: bool,
+    close_sent: bool,
+}
+
+impl Session {
+    /// The server's side; `received` came from the socket already.
+    ///
+    /// # Errors
+    /// What rustls says of its settings.
+    pub fn accept(acceptor: &Acceptor, received: &[u8]) -> io::Result<Self> {
+        let connection = UnbufferedServerConnection::new(acceptor.0.clone()).map_err(invalid)?;
+        Ok(Session::new(Connection::Server(connection), received))
+    }
+
+    /// The client's side.
+    ///
+    /// # Errors
+    /// What rustls says of its settings.
+    pub fn connect(connector: &Connector) -> io::Result<Self> {
+        let connection =
+            UnbufferedClientConnection::new(connector.config.clone(), connector.name.clone())
+                .map_err(invalid)?;
+        Ok(Session::new(Connection::Client(connection), &[]))
+    }
+
+    fn new(connection: Connection, received: &[u8]) -> Self {
+        Session {
+            connection,
+            held: received.to_vec(),
+            fresh: true,
+            early: Vec::new(),
+            sealed: WriteQueue::default(),
+            peer_closed: false,
+            close_sent: false,
+        }
+    }
+
+    /// What is known of the other side now.
+    pub fn secured(&self) -> Secured {
+        each!(&self.connection, tls => {
+            let certificates = tls.peer_certificates().unwrap_or_default();
+            Secured {
+                version: match tls.protocol_version() {
+                    Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+                    _ => "TLSv1.3",
+                },
+                alpn: tls.alpn_protocol().map(<[u8]>::to_vec),
+                certificate: !certificates.is_empty(),
+                common_name: certificates.first().and_then(|own| x509::common_name(own)),
+            }
+        })
+    }
+
+    /// Drives the handshake; says whether it is done.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub fn handshake(&mut self, stream: &mut Stream, lent: &mut Lent) -> io::Result<bool> {
+        while each!(&self.connection, tls => tls.is_handshaking()) {
+            let mut early = vec![0; RECORD];
+            match self.read_records(stream, &mut early, lent) {
+                Ok(Received { bytes: 0, .. }) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(Received { bytes, .. }) => self.early.extend_from_slice(&early[..bytes]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(each!(&self.connection, tls => !tls.is_handshaking()))
+    }
+
+    /// See [`Transport::read`](super::Transport::read).
+    ///
+    /// # Errors
+    /// `WouldBlock`, or what broke the connection or its protection.
+    pub fn read(
+        &mut self,
+        stream: &mut Stream,
+        into: &mut [u8],
+        lent: &mut Lent,
+    ) -> io::Result<Received> {
+        if !self.early.is_empty() {
+            let bytes = self.early.len().min(into.len());
+            into[..bytes].copy_from_slice(&self.early[..bytes]);
+            self.early.drain(..bytes);
+            return Ok(Received {
+                bytes,
+                drained: false,
+            });
+        }
+        self.read_records(stream, into, lent)
+    }
+
+    fn read_records(
+        &mut self,
+        stream: &mut Stream,
+        into: &mut [u8],
+        lent: &mut Lent,
+    ) -> io::Result<Received> {
+        let mut buffer = std::mem::take(&mut lent.received);
+        let received = self.read_with(stream, into, &mut buffer);
+        lent.received = buffer;
+        received
+    }
+
+    fn read_with(
+        &mut self,
+        stream: &mut Stream,
+        into: &mut [u8],
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Received> {
+        // Plaintext is shorter than its records, so it always fits.
+        let room = into.len().max(self.held.len() + RECORD + OVERHEAD);
+        if buffer.len() < room {
+            buffer.resize(room, 0);
+        }
+        loop {
+            if self.peer_closed {
+                return Ok(Received {
+                    bytes: 0,
+                    drained: true,
+                });
+            }
+            let held = self.held.len();
+            buffer[..held].copy_from_slice(&self.held);
+            let mut socket = Received {
+                bytes: 0,
+                drained: false,
+            };
+            if !std::mem::take(&mut self.fresh) || held == 0 {
+                socket = stream.read(&mut buffer[held..into.len().max(held + 1)])?;
+                if socket.bytes == 0 {
+                    return self.cut();
+                }
+            }
+            let records = &mut buffer[..held + socket.bytes];
+            let opened = self.open(records, into);
+            self.flush(stream)?;
+            let Opened { plain, used } = opened?;
+            self.hold(&records[used..]);
+            if plain > 0 {
+                return Ok(Received {
+                    bytes: plain,
+                    drained: socket.drained && !self.peer_closed,
+                });
+            }
+            if socket.drained && !self.peer_closed {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+        }
+    }
+
+    /// The socket ended. Without a close_notify that may be an attacker's
+    /// doing, but WebSocket has a Close of its own that tells.
+    fn cut(&self) -> io::Result<Received> {
+        if each!(&self.connection, tls => tls.is_handshaking()) {
+            return Err(io::Error::new(
+                ErrorKind::UnexpectedEof,
+                "ended within the handshake",
+            ));
+        }
+        debug!("a TLS connection ended without close_notify");
+        Ok(Received {
+            bytes: 0,
+            drained: true,
+        })
+    }
+
+    fn hold(&mut self, rest: &[u8]) {
+        if rest.is_empty() {
+            self.held = Vec::new();
+        } else {
+            self.held.clear();
+            self.held.extend_from_slice(rest);
+        }
+    }
+
+    /// Deciphers what is whole in `records`, and does what else they ask for.
+    fn open(&mut self, records: &mut [u8], into: &mut [u8]) -> io::Result<Opened> {
+        let (sealed, closed) = (&mut self.sealed, &mut self.peer_closed);
+        each!(&mut self.connection, tls => {
+            open(tls, records, into, sealed, closed).map_err(|e| {
+                // rustls still has an alert for the other side.
+                let _ = open(tls, &mut [], &mut [], sealed, closed);
+                invalid(e)
+            })
+        })
+    }
+
+    /// See [`Transport::write`](super::Transport::write).
+    ///
+    /// # Errors
+    /// `WouldBlock`, or what broke the connection.
+    pub fn write(
+        &mut self,
+        stream: &mut Stream,
+        slices: &[IoSlice<'_>],
+        lent: &mut Lent,
+    ) -> io::Result<Taken> {
+        // An answer to a key update goes first.
+        self.open(&mut [], &mut [])?;
+        self.flush(stream)?;
+        if !self.sealed.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let mut output = std::mem::take(&mut lent.sealed);
+        let len = each!(&mut self.connection, tls => {
+            let status = tls.process_tls_records(&mut []);
+            match status.state {
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    seal(traffic, slices, &mut lent.plain, &mut output).map_err(invalid)
+                }
+                Ok(_) => Err(ErrorKind::WouldBlock.into()),
+                Err(e) => Err(invalid(e)),
+            }
+        });
+        lent.sealed = output;
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        let sealed = &lent.sealed[..len?];
+        let sent = match send(stream, sealed) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => 0,
+            sent => sent?,
+        };
+        if sent < sealed.len() {
+            self.sealed.reserve(sealed.len() - sent);
+            self.sealed.push(&sealed[sent..]);
+        }
+        Ok(Taken {
+            bytes,
+            full: !self.sealed.is_empty(),
+        })
+    }
+
+    /// Whether the socket has taken everything.
+    pub fn is_flushed(&self) -> bool {
+        self.sealed.is_empty()
+    }
+
+    /// Sends what the socket did not take yet, as far as it does now.
+    ///
+    /// # Errors
+    /// What broke the connection.
+    pub fn flush(&mut self, stream: &mut Stream) -> io::Result<()> {
+        while !self.sealed.is_empty() {
+            match send(stream, self.sealed.bytes()) {
+                Ok(sent) => self.sealed.advance(sent),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the writing side: close_notify, and the socket's end behind it.
+    ///
+    /// # Errors
+    /// What broke the connection.
+    pub fn finish(&mut self, stream: &mut Stream) -> io::Result<()> {
+        if !std::mem::replace(&mut self.close_sent, true) {
+            let mut alert = [0; OVERHEAD];
+            let sealed = &mut self.sealed;
+            each!(&mut self.connection, tls => {
+                let status = tls.process_tls_records(&mut []);
+                if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
+                    if let Ok(len) = traffic.queue_close_notify(&mut alert) {
+                        sealed.push(&alert[..len]);
+                    }
+                }
+            });
+        }
+        self.flush(stream)?;
+        if self.sealed.is_empty() {
+            stream.finish()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Writes to the socket, past interruptions.
+fn send(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match stream.write(&[IoSlice::new(bytes)]) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            sent => return sent.map(|taken| taken.bytes),
+        }
+    }
+}
+
+/// An error of TLS as one of the connection.
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
+}

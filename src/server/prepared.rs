@@ -1,0 +1,190 @@
+//! Settings with all that has to be read and looked up for them: names of
+//! backends, certificates and keys.
+//!
+//! All of it can block, so it is done before the loop starts, and at a reload
+//! on a thread of its own.
+
+use super::backends::{Resolved, resolve_all};
+use super::settings::Settings;
+use crate::address::Backend;
+use crate::net::tls::{Acceptor, Connector};
+use crate::tunnel::auth::Vault;
+use crate::tunnel::auth::vault::Fault;
+use crate::tunnel::policy::Route;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often files are looked at without a signal.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How often warnings of certificates that end soon are repeated.
+const DAY: Duration = Duration::from_secs(86400);
+
+/// Settings, ready to be used.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The settings.
+    pub settings: Settings,
+    /// The addresses of all backends.
+    pub addresses: Resolved,
+    /// For each listener how it answers TLS handshakes, if it does.
+    pub acceptors: Vec<Option<Acceptor>>,
+    /// For each route and each of its backends how it is asked for TLS.
+    pub connectors: Vec<Vec<Option<Connector>>>,
+    /// What the files of tokens and passwords say.
+    pub vault: Vault,
+    /// What will be wrong soon.
+    pub warnings: Vec<String>,
+    /// The files that were read.
+    pub watch: Watch,
+}
+
+impl Prepared {
+    /// Reads and looks up what the settings name; of the old vault stays what
+    /// cannot be read. May block.
+    ///
+    /// # Errors
+    /// What cannot be read or found.
+    pub fn new(settings: Settings, old: &Vault) -> Result<Self, String> {
+        // Before they are read: a change meanwhile must not go unseen.
+        let watch = Watch::new(&settings, Instant::now());
+        let vault = old
+            .load(&settings.routes)
+            .map_err(|faults| lines(&faults))?;
+        let addresses = resolve_all(&settings.routes)?;
+        let tls = Tls::load(&settings).map_err(|faults| faults.join("\n"))?;
+        let mut warnings: Vec<_> = vault.warnings().iter().map(ToString::to_string).collect();
+        warnings.extend(tls.warnings);
+        Ok(Prepared {
+            settings,
+            addresses,
+            acceptors: tls.acceptors,
+            connectors: tls.connectors,
+            vault,
+            warnings,
+            watch,
+        })
+    }
+}
+
+/// All certificates and keys that settings name.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    acceptors: Vec<Option<Acceptor>>,
+    connectors: Vec<Vec<Option<Connector>>>,
+    /// What will be wrong soon, or is on purpose.
+    pub warnings: Vec<String>,
+}
+
+impl Tls {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// All that is wrong with them, each with its file.
+    pub fn load(settings: &Settings) -> Result<Self, Vec<String>> {
+        let (mut tls, mut faults) = (Tls::default(), Vec::new());
+        for listener in &settings.listeners {
+            let loaded = listener.tls.as_ref().map(|tls| tls.load(SystemTime::now()));
+            tls.acceptors.push(match loaded {
+                None => None,
+                Some(Ok((acceptor, soon))) => {
+                    tls.warnings.extend(soon);
+                    Some(acceptor)
+                }
+                Some(Err(fault)) => {
+                    faults.push(format!("listener {}: {fault}", listener.address));
+                    None
+                }
+            });
+        }
+        for route in &settings.routes {
+            let mut of_route = Vec::new();
+            for backend in &route.backends {
+                of_route.push(tls.connector(route, backend, &mut faults));
+            }
+            tls.connectors.push(of_route);
+        }
+        if faults.is_empty() {
+            Ok(tls)
+        } else {
+            Err(faults)
+        }
+    }
+
+    fn connector(
+        &mut self,
+        route: &Route,
+        backend: &Backend,
+        faults: &mut Vec<String>,
+    ) -> Option<Connector> {
+        let Backend::Tls { host, .. } = backend else {
+            return None;
+        };
+        if route.backend_tls.insecure {
+            let text = format!("the certificate of backend {backend} is not verified");
+            self.warnings.push(text);
+        }
+        let loaded = route.backend_tls.load(host);
+        loaded
+            .map_err(|fault| faults.push(format!("backend {backend}: {fault}")))
+            .ok()
+    }
+}
+
+/// The faults, one a line.
+fn lines(faults: &[Fault]) -> String {
+    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Watches the files of certificates and keys, which renewal tools replace
+/// without a signal.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    files: Vec<(PathBuf, Seen)>,
+    next: Instant,
+    warned: Instant,
+}
+
+/// What tells one version of a file from another.
+type Seen = Option<(SystemTime, u64)>;
+
+impl Watch {
+    fn new(settings: &Settings, now: Instant) -> Self {
+        let files = settings.tls_files();
+        let files: Vec<_> = files.map(|path| (path.to_owned(), look(path))).collect();
+        Watch {
+            files,
+            next: now + LOOK,
+            warned: now,
+        }
+    }
+
+    /// When to look next; `None` if there is nothing to watch.
+    pub fn next(&self) -> Option<Instant> {
+        (!self.files.is_empty()).then_some(self.next)
+    }
+
+    /// Looks, if it is time; says whether to prepare the settings again.
+    pub fn is_due(&mut self, now: Instant) -> bool {
+        if self.files.is_empty() || now < self.next {
+            return false;
+        }
+        self.next = now + LOOK;
+        let mut due = now.duration_since(self.warned) >= DAY;
+        if due {
+            self.warned = now;
+        }
+        for (path, seen) in &mut self.files {
+            let sees = look(path);
+            due |= sees != *seen;
+            *seen = sees;
+        }
+        due
+    }
+}
+
+fn look(path: &Path) -> Seen {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.modified().ok()?, file.len()))
+}
