@@ -25,7 +25,7 @@ pub use prepared::Tls;
 pub use settings::{ListenerSettings, Settings};
 
 use crate::net::tls::Connector;
-use crate::net::{Peer, Socket, Stream};
+use crate::net::{Peer, Socket, Stream, Transport};
 use crate::tunnel::auth::Vault;
 use crate::tunnel::{
     Context, Label, Need, Opening, Ration, Readiness, Refusal, Rules, Scratch, Side, Tunnel,
@@ -357,12 +357,15 @@ impl Server {
             Ok(true) => {
                 if let Some((backend, socket)) = dial.take(&mut self.backends) {
                     let name = self.backends.name(backend).clone();
+                    // TLS may have read more than its handshake.
+                    let has_read = socket.secured().is_some();
                     self.with_context(key, |slot, cx| {
                         slot.backend = Some(backend);
                         slot.tunnel.connected(socket, &name, cx);
                         // What was told of the connection while it was made.
-                        slot.tunnel
-                            .ready(Side::Backend, std::mem::take(&mut slot.early));
+                        let mut early = std::mem::take(&mut slot.early);
+                        early.readable |= has_read;
+                        slot.tunnel.ready(Side::Backend, early);
                     });
                 }
             }

@@ -45,7 +45,7 @@ impl Slot {
     /// Notes what an event said of one side.
     pub fn ready(&mut self, side: Side, seen: Readiness) {
         if self.dial.is_some() && side == Side::Backend {
-            self.early = seen;
+            self.early.add(seen);
         } else {
             self.tunnel.ready(side, seen);
         }

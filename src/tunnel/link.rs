@@ -26,6 +26,17 @@ pub struct Readiness {
     pub urgent: bool,
 }
 
+impl Readiness {
+    /// Adds what a further event said.
+    pub fn add(&mut self, seen: Readiness) {
+        self.readable |= seen.readable || seen.read_closed;
+        self.writable |= seen.writable;
+        self.read_closed |= seen.read_closed;
+        self.broken |= seen.broken;
+        self.urgent |= seen.urgent;
+    }
+}
+
 /// What a read brought.
 #[derive(Debug)]
 pub enum Read {
@@ -89,11 +100,7 @@ impl<T: Transport> Link<T> {
 
     /// Adds what an event said.
     pub fn ready(&mut self, seen: Readiness) {
-        self.known.readable |= seen.readable || seen.read_closed;
-        self.known.writable |= seen.writable;
-        self.known.read_closed |= seen.read_closed;
-        self.known.broken |= seen.broken;
-        self.known.urgent |= seen.urgent;
+        self.known.add(seen);
     }
 
     /// Whether a read may bring something.
