@@ -73,7 +73,7 @@ pub struct Session {
     /// The front of a record that has not come whole, or bytes that came
     /// before the session began.
     held: Vec<u8>,
-    /// Whether `held` is to be looked at before anything is read.
+    /// Whether nothing was done yet: then nothing is read before that.
     fresh: bool,
     /// What came with the end of the handshake, deciphered.
     early: Vec<u8>,
@@ -207,7 +207,8 @@ impl Session {
                 bytes: 0,
                 drained: false,
             };
-            if !std::mem::take(&mut self.fresh) || held == 0 {
+            // A client speaks first, and what a server has received is there.
+            if !std::mem::take(&mut self.fresh) {
                 socket = stream.read(&mut buffer[held..into.len().max(held + 1)])?;
                 if socket.bytes == 0 {
                     return self.cut();
