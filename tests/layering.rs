@@ -92,7 +92,8 @@ fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
 /// The code of a file without comments, and without its tests.
 fn code(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).expect("a readable file");
-    let lines = text.lines().take_while(|line| *line != "#[cfg(test)]");
+    let code = text.split("#[cfg(test)]\nmod tests {").next();
+    let lines = code.unwrap_or_default().lines();
     lines
         .map(|line| line.split("//").next().unwrap_or_default().to_owned())
         .collect()

@@ -1,6 +1,6 @@
 //! Sockets that accept connections.
 
-use super::stream::{self, Stream};
+use super::stream::{self, Stream, canonical};
 use crate::address::Listen;
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener, UnixStream};
@@ -49,11 +49,6 @@ impl Peer {
             Peer::Unix => None,
         }
     }
-}
-
-/// An IPv4 client of an IPv6 socket is what it is.
-pub fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 impl Listener {

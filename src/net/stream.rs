@@ -1,6 +1,5 @@
 //! A connected TCP or Unix stream socket.
 
-use super::listener::canonical;
 use super::resolve::Address;
 use super::transport::{Received, Taken};
 use mio::event::Source;
@@ -80,6 +79,11 @@ impl Stream {
 /// knows of by an event; elsewhere `WouldBlock` is waited for. A Unix socket's
 /// read also ends where a file descriptor was sent along.
 const SHORT_IS_ALL: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// An IPv4 client of an IPv6 socket is what it is.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
 
 /// Small writes leave at once, and a peer that vanishes is noticed.
 pub(super) fn prepare(socket: &Socket) -> io::Result<()> {

@@ -9,6 +9,7 @@
 mod backends;
 mod confine;
 mod control;
+mod drain;
 mod errands;
 pub mod guard;
 mod limits;
@@ -437,42 +438,6 @@ impl Server {
             slot.pass.admitted_as(client);
         }
         Some(done)
-    }
-
-    /// Stops to accept, and lets the tunnels end.
-    fn stop(&mut self) {
-        self.listeners.close();
-        self.drain_at = Some(self.now + self.settings.drain_timeout);
-        if !self.table.is_empty() {
-            warn!(
-                "stopping: connections left: {}; they may end within {:?}, a second signal ends them now",
-                self.table.len(),
-                self.settings.drain_timeout,
-            );
-        }
-        for key in self.table.keys() {
-            if self
-                .table
-                .get(key)
-                .is_some_and(|slot| slot.tunnel.is_opening())
-            {
-                self.leaves(key);
-            }
-        }
-    }
-
-    fn everyone_leaves(&mut self) {
-        for key in self.table.keys() {
-            self.leaves(key);
-        }
-    }
-
-    fn leaves(&mut self, key: usize) {
-        if let Some(dial) = self.table.get(key).and_then(|slot| slot.dial.take()) {
-            dial.abandon(&mut self.backends);
-        }
-        self.with_context(key, |slot, cx| slot.tunnel.leave(cx));
-        self.table.enqueue(key);
     }
 }
 

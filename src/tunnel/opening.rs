@@ -15,7 +15,7 @@ use super::preface::{Connection, preface};
 use super::relay::Scratch;
 use super::{Gate, Label};
 use crate::address::{Backend, Listen};
-use crate::net::listener::canonical;
+use crate::net::stream::canonical;
 use crate::net::tls::{Acceptor, Secured};
 use crate::net::{Peer, Transport};
 use crate::wire::Refusal;
