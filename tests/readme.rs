@@ -30,7 +30,13 @@ fn blocks(language: &str) -> Vec<&'static str> {
 /// What is typed in the shell examples, without the program's name.
 fn typed() -> Vec<Vec<&'static str>> {
     let arguments = |line: &'static str| {
-        let line = line.split(" #").next().unwrap();
+        let line = line
+            .split(" #")
+            .next()
+            .unwrap()
+            .split(" > ")
+            .next()
+            .unwrap();
         let line = line
             .strip_prefix("cargo run --release -- ")
             .or(line.strip_prefix("adit "))?;
@@ -53,14 +59,17 @@ fn shown() -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// A folder with the example as `adit.toml`.
-fn folder_with_example() -> PathBuf {
+/// A folder with the examples of a file: `adit.toml` has it all, `public.toml`
+/// is for a public port.
+fn folder_with_examples() -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("readme");
     fs::create_dir_all(&folder).unwrap();
-    let [example] = blocks("toml")[..] else {
-        panic!("one example of a file is expected");
+    let [adit, public] = blocks("toml")[..] else {
+        panic!("two examples of a file are expected");
     };
-    fs::write(folder.join("adit.toml"), format!("{example}\n")).unwrap();
+    for (name, example) in [("adit.toml", adit), ("public.toml", public)] {
+        fs::write(folder.join(name), format!("{example}\n")).unwrap();
+    }
     folder
 }
 
@@ -77,7 +86,7 @@ fn code(text: &str) -> String {
 
 #[test]
 fn what_is_shown_of_the_program_is_what_it_prints() {
-    let folder = folder_with_example();
+    let folder = folder_with_examples();
     let shown = shown();
     for expected in [
         "--help",
@@ -101,6 +110,19 @@ fn what_is_shown_of_the_program_is_what_it_prints() {
             printed == prints,
             "`adit {typed}` prints\n{prints}\nbut README.md shows\n{printed}"
         );
+    }
+}
+
+#[test]
+fn the_file_for_a_public_port_lacks_only_its_key() {
+    let output = Command::new(env!("CARGO_BIN_EXE_adit"))
+        .args(["check", "public.toml"])
+        .current_dir(folder_with_examples())
+        .output()
+        .unwrap();
+    let mistakes = String::from_utf8(output.stderr).unwrap();
+    for mistake in mistakes.lines() {
+        assert!(mistake.starts_with("/etc/adit/key: "), "{mistakes}");
     }
 }
 
