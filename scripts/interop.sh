@@ -6,7 +6,7 @@
 #
 #   --quick   only the parts that CI runs on each change
 #   --bless   write the Autobahn results down instead of only comparing them
-#   PART      autobahn demo mqtt novnc lsp; all of them if none is named
+#   PART      autobahn demo mqtt novnc lsp wss curl openssl nginx haproxy; all of them if none is named
 #
 # ADIT                  a binary to test instead of the one built here
 # ADIT_INTEROP_CACHE    where peers are installed (target/interop)
@@ -18,7 +18,7 @@ cd "$(dirname "$0")/.."
 
 parts=$PWD/tests/interop
 QUICK=(autobahn demo mqtt)
-FULL=("${QUICK[@]}" novnc lsp)
+FULL=("${QUICK[@]}" novnc lsp wss curl openssl nginx haproxy)
 SUITE=autobahntestsuite==25.10.1
 VIRTUALENV=virtualenv==20.21.1
 PYLSP_PACKAGE=python-lsp-server==1.15.0
@@ -112,6 +112,8 @@ if [[ -n ${ADIT_INTEROP_SHOTS:-} ]]; then
   ADIT_INTEROP_SHOTS=$(cd "$ADIT_INTEROP_SHOTS" && pwd)
 fi
 export ADIT ADIT_INTEROP_SHOTS
+# Debian's servers lie there, and not everybody's PATH has it.
+export PATH=$PATH:/usr/sbin
 export ADIT_INTEROP_SOURCE=$parts
 export ADIT_INTEROP_NPM=$cache/npm
 export WSTEST=$cache/autobahn/suite/bin/wstest

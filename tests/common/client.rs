@@ -78,13 +78,20 @@ impl Client {
         Self::over(Socket::connect_from(source.into(), address), "/", &[])
     }
 
+    /// Asks for a tunnel on a connection that is there.
     #[track_caller]
-    fn over(socket: Socket, path: &str, headers: &[&str]) -> (Self, Response) {
+    pub fn over(socket: Socket, path: &str, headers: &[&str]) -> (Self, Response) {
+        Self::over_with(socket, request(path, headers).as_bytes())
+    }
+
+    /// Says these bytes on a connection that is there, and takes the answer.
+    #[track_caller]
+    pub fn over_with(socket: Socket, bytes: &[u8]) -> (Self, Response) {
         let mut client = Client {
             socket,
             ahead: VecDeque::new(),
         };
-        client.socket.say(request(path, headers).as_bytes());
+        client.say(bytes);
         let response = client.response();
         (client, response)
     }
@@ -185,6 +192,14 @@ impl Client {
     pub fn close(mut self, code: u16) {
         self.send(CLOSE, &close(code, ""));
         self.expect_close(code);
+        self.expect_eof();
+    }
+
+    /// Expects a Close, answers it, and expects the connection ended.
+    #[track_caller]
+    pub fn close_after(&mut self, code: u16) {
+        self.expect_close(code);
+        self.send(CLOSE, &close(code, ""));
         self.expect_eof();
     }
 

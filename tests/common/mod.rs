@@ -9,15 +9,18 @@
 
 mod adit;
 mod backend;
+mod certs;
 mod client;
 mod noise;
 mod socket;
 mod temp;
+mod tls;
 
 use std::time::Duration;
 
 pub use adit::{Adit, run};
 pub use backend::{Backend, refusing, silent};
+pub use certs::{Authority, Certificate, der};
 pub use client::{
     BINARY, CLOSE, CONT, Client, Frame, PING, PONG, Response, SAMPLE_KEY, TEXT, close, frame,
     head_of, masked, request,
@@ -25,6 +28,7 @@ pub use client::{
 pub use noise::{Checksum, Noise};
 pub use socket::Socket;
 pub use temp::TempDir;
+pub use tls::{Answerer, Dialer, Secured, TLS12, TLS13, tcp};
 
 /// As long as anything is waited for before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);

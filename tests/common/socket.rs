@@ -9,11 +9,13 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Type};
 
 use super::PATIENCE;
+use super::tls::Secured;
 
 /// A connected stream whose reads and writes fail after [`PATIENCE`].
 pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<Secured>),
 }
 
 impl Socket {
@@ -73,10 +75,21 @@ impl Socket {
         match self {
             Socket::Tcp(s) => Socket::Tcp(s.try_clone().unwrap()),
             Socket::Unix(s) => Socket::Unix(s.try_clone().unwrap()),
+            Socket::Tls(_) => panic!("TLS has one state, and so one handle"),
         }
     }
 
-    /// Ends what this side says; it can still listen.
+    /// The TLS that is spoken here.
+    #[track_caller]
+    pub fn tls(&mut self) -> &mut Secured {
+        match self {
+            Socket::Tls(secured) => secured,
+            _ => panic!("no TLS is spoken here"),
+        }
+    }
+
+    /// Ends what this side says; it can still listen. TLS is only cut by that,
+    /// see [`Secured::finish`].
     pub fn finish(&self) {
         self.each(
             |s| s.shutdown(Shutdown::Write),
@@ -86,7 +99,7 @@ impl Socket {
 
     /// Ends with an RST instead of a FIN.
     pub fn reset(self) {
-        if let Socket::Tcp(stream) = &self {
+        if let Some(stream) = self.tcp() {
             SockRef::from(stream)
                 .set_linger(Some(Duration::ZERO))
                 .unwrap();
@@ -95,7 +108,7 @@ impl Socket {
 
     /// Makes the kernel hold little, so that a test sees the queues of adit.
     pub fn small_buffers(&self) {
-        if let Socket::Tcp(stream) = self {
+        if let Some(stream) = self.tcp() {
             let socket = SockRef::from(stream);
             socket.set_recv_buffer_size(32 << 10).unwrap();
             socket.set_send_buffer_size(32 << 10).unwrap();
@@ -140,8 +153,17 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => tcp(stream),
             Socket::Unix(stream) => unix(stream),
+            Socket::Tls(secured) => tcp(&secured.tcp),
         }
         .unwrap()
+    }
+
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Socket::Tcp(stream) => Some(stream),
+            Socket::Unix(_) => None,
+            Socket::Tls(secured) => Some(&secured.tcp),
+        }
     }
 }
 
@@ -150,6 +172,7 @@ impl Read for Socket {
         match self {
             Socket::Tcp(stream) => stream.read(buffer),
             Socket::Unix(stream) => stream.read(buffer),
+            Socket::Tls(secured) => secured.read(buffer),
         }
     }
 }
@@ -159,6 +182,7 @@ impl Write for Socket {
         match self {
             Socket::Tcp(stream) => stream.write(bytes),
             Socket::Unix(stream) => stream.write(bytes),
+            Socket::Tls(secured) => secured.write(bytes),
         }
     }
 
@@ -166,6 +190,7 @@ impl Write for Socket {
         match self {
             Socket::Tcp(stream) => stream.write_vectored(slices),
             Socket::Unix(stream) => stream.write_vectored(slices),
+            Socket::Tls(secured) => secured.write_vectored(slices),
         }
     }
 

@@ -114,3 +114,13 @@ make_pylsp() {
   python3 -m venv "$cache/pylsp/venv" &&
     "$cache/pylsp/venv/bin/pip" install -q "$PYLSP_PACKAGE"
 }
+
+install_wss() { need_programs chromium=chromium certutil=libnss3-tools openssl=openssl; }
+
+install_curl() { need_programs curl=curl openssl=openssl; }
+
+install_openssl() { need_programs openssl=openssl; }
+
+install_nginx() { need_programs nginx=nginx openssl=openssl; }
+
+install_haproxy() { need_programs haproxy=haproxy openssl=openssl; }

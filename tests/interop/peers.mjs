@@ -4,9 +4,11 @@
 // A part is one program. It passes by coming to its end; whatever it waits for
 // in vain, and whatever goes wrong anywhere, is its failure.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import fs from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 
 const children = new Set();
 
@@ -57,6 +59,25 @@ export async function serve(backend, ...options) {
   const child = start(process.env.ADIT, ['serve', '127.0.0.1:0', `127.0.0.1:${backend}`, ...options]);
   const [, address] = await wrote(child, /listening on (127\.0\.0\.1:\d+)/);
   return address;
+}
+
+/** A server that says back what it hears, on a free port. */
+export async function echo() {
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.pipe(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return server.address().port;
+}
+
+/** A private authority and a certificate of it for localhost, and adit's options for it. */
+export function certificates() {
+  const script = path.join(process.env.ADIT_INTEROP_SOURCE, '../../scripts/certs.sh');
+  execFileSync(script, ['tls']);
+  const [authority, cert, key] = ['ca', 'cert', 'key'].map((name) => path.resolve('tls', `${name}.pem`));
+  return { authority, ca: fs.readFileSync(authority), options: ['--tls-cert', cert, '--tls-key', key] };
 }
 
 /** A port of the loopback that nobody listens on. */

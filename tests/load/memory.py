@@ -1,18 +1,23 @@
-"""Measures what tunnels cost: memory when idle and when one end never reads, CPU
-and the answers of 2,000 tunnels while one floods."""
+"""Measures what tunnels cost: memory when idle, with and without TLS, and when one
+end never reads, CPU and the answers of 2,000 tunnels while one floods."""
 
 import asyncio
 import os
+import ssl
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 from rig import BINARY, Adit, backend, binary_from, exactly, frame, request, tunnel
 
 TUNNELS = 2000
+TLS_TUNNELS = 1000
 STUCK = 16
 SECONDS = 10
 IDLE_LIMIT = 1024
+IDLE_TLS_LIMIT = 6 * 1024
 STUCK_LIMIT = 256 * 1024
 
 rows = []
@@ -78,13 +83,13 @@ class Client(asyncio.Protocol):
 QUESTION = frame(BINARY, bytes(32))
 
 
-async def opened(address, n):
+async def opened(address, n, **tls):
     """`n` open tunnels; no more at a time than a backlog holds."""
     loop = asyncio.get_running_loop()
     clients = []
     while len(clients) < n:
         some = min(100, n - len(clients))
-        pairs = [await loop.create_connection(Client, *address) for _ in range(some)]
+        pairs = [await loop.create_connection(Client, *address, **tls) for _ in range(some)]
         clients += [client for _, client in pairs]
         await asyncio.gather(*(client.open for _, client in pairs))
     return clients
@@ -115,6 +120,33 @@ async def many(binary, flood_port):
     for client in warm + clients:
         client.transport.abort()
     await asyncio.to_thread(adit.end)
+
+
+async def secure(binary, version):
+    """Idle tunnels over TLS."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=1024)
+    port = server.sockets[0].getsockname()[1]
+    with tempfile.TemporaryDirectory() as directory:
+        script = os.path.join(os.path.dirname(__file__), "../../scripts/certs.sh")
+        subprocess.run([script, directory], check=True, stdout=subprocess.DEVNULL)
+        files = f'tls-cert = "{directory}/cert.pem"\ntls-key = "{directory}/key.pem"\n'
+        adit = Adit(binary, {"/echo": port}, listen=files)
+        context = ssl.create_default_context(cafile=f"{directory}/ca.pem")
+        context.maximum_version = version
+        tls = {"ssl": context, "server_hostname": "localhost"}
+        warm = await opened(adit.address, 20, **tls)
+        before, resident = adit.anonymous(), adit.resident()
+        clients = await opened(adit.address, TLS_TUNNELS, **tls)
+        name = f"idle {version.name.replace('_', '.')} tunnel"
+        row(f"{name}, heap", (adit.anonymous() - before) / TLS_TUNNELS, IDLE_TLS_LIMIT)
+        row(f"{name}, RSS", (adit.resident() - resident) / TLS_TUNNELS)
+        await echoes(adit, clients, 2)
+        heap = (adit.anonymous() - before) / TLS_TUNNELS
+        row(f"{name} after echoes, heap", heap, IDLE_TLS_LIMIT)
+        for client in warm + clients:
+            client.transport.abort()
+        await asyncio.to_thread(adit.end)
 
 
 async def echoes(adit, clients, seconds):
@@ -229,6 +261,8 @@ def main():
     binary = binary_from(sys.argv)
     flood_port = flooder()
     asyncio.run(many(binary, flood_port))
+    for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+        asyncio.run(secure(binary, version))
     stuck(binary, "client")
     stuck(binary, "backend")
     for what, value, allowed in rows:

@@ -18,11 +18,12 @@ KEY = bytes([0x37, 0xFA, 0x21, 0x3D])
 
 class Adit:
     """A running adit with routes from path to backend port; `before` is put in
-    front of its command line."""
+    front of its command line, and `listen` are more lines for its listener."""
 
-    def __init__(self, binary, routes, before=()):
+    def __init__(self, binary, routes, before=(), listen=""):
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
         self.file.write('drain-timeout = "100ms"\n[[listen]]\naddress = "127.0.0.1:0"\n')
+        self.file.write(listen)
         for path, port in routes.items():
             self.file.write(f'[[route]]\npath = "{path}"\nbackend = "127.0.0.1:{port}"\n')
             self.file.write('ping-interval = "off"\n')
