@@ -34,6 +34,9 @@ pub(super) trait Records {
 
     fn process<'c, 'i>(&'c mut self, records: &'i mut [u8])
     -> UnbufferedStatus<'c, 'i, Self::Data>;
+
+    /// Whether something waits to be encoded.
+    fn has_more(&self) -> bool;
 }
 
 impl Records for UnbufferedServerConnection {
@@ -44,6 +47,10 @@ impl Records for UnbufferedServerConnection {
         records: &'i mut [u8],
     ) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(records)
+    }
+
+    fn has_more(&self) -> bool {
+        self.wants_write()
     }
 }
 
@@ -56,10 +63,17 @@ impl Records for UnbufferedClientConnection {
     ) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(records)
     }
+
+    fn has_more(&self) -> bool {
+        self.wants_write()
+    }
 }
 
 /// Runs rustls over `records` until it wants more of them. What it has to say
-/// goes to `sealed`.
+/// goes to `sealed`, the alert for an error as well.
+///
+/// rustls remembers how far it is in a handshake message that has not come
+/// whole, and panics unless it is lent the very bytes again that it left.
 pub(super) fn open<R: Records>(
     tls: &mut R,
     records: &mut [u8],
@@ -70,37 +84,56 @@ pub(super) fn open<R: Records>(
     let mut opened = Opened::default();
     loop {
         let status = tls.process(&mut records[opened.used..]);
-        let mut used = status.discard;
-        let done = match status.state? {
-            ConnectionState::ReadTraffic(mut traffic) => {
-                while let Some(record) = traffic.next_record() {
-                    let record = record?;
-                    let end = opened.plain + record.payload.len();
-                    into[opened.plain..end].copy_from_slice(record.payload);
-                    opened.plain = end;
-                    used += record.discard;
+        opened.used += status.discard;
+        let done = match status.state {
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
+                match traffic.next_record() {
+                    None => break Ok(false),
+                    Some(Err(e)) => break Err(e),
+                    Some(Ok(record)) => {
+                        let end = opened.plain + record.payload.len();
+                        into[opened.plain..end].copy_from_slice(record.payload);
+                        opened.plain = end;
+                        opened.used += record.discard;
+                    }
                 }
-                false
-            }
-            ConnectionState::EncodeTlsData(data) => {
+            },
+            Ok(ConnectionState::EncodeTlsData(data)) => {
                 encode(data, sealed);
-                false
+                Ok(false)
             }
-            ConnectionState::TransmitTlsData(data) => {
+            Ok(ConnectionState::TransmitTlsData(data)) => {
                 // It is queued, and so as good as sent.
                 data.done();
-                false
+                Ok(false)
             }
-            ConnectionState::PeerClosed => {
+            Ok(ConnectionState::PeerClosed) => {
                 *closed = true;
-                false
+                Ok(false)
             }
             // Early data is never offered; the rest wants more records.
-            _ => true,
+            Ok(_) => Ok(true),
+            Err(e) => Err(e),
         };
-        opened.used += used;
-        if done {
-            return Ok(opened);
+        match done {
+            Ok(false) => {}
+            Ok(true) => return Ok(opened),
+            Err(e) => {
+                alert(tls, sealed);
+                return Err(e);
+            }
+        }
+    }
+}
+
+/// Queues the alert that rustls may have for the other side after an error,
+/// and what was to go before it. Records are not looked at again: what was
+/// wrong with them would be wrong a second time.
+fn alert<R: Records>(tls: &mut R, sealed: &mut WriteQueue) {
+    while tls.has_more() {
+        match tls.process(&mut []).state {
+            Ok(ConnectionState::EncodeTlsData(data)) => encode(data, sealed),
+            _ => return,
         }
     }
 }

@@ -260,12 +260,17 @@ impl Session {
     fn open(&mut self, records: &mut [u8], into: &mut [u8]) -> io::Result<Opened> {
         let (sealed, closed) = (&mut self.sealed, &mut self.peer_closed);
         each!(&mut self.connection, tls => {
-            open(tls, records, into, sealed, closed).map_err(|e| {
-                // rustls still has an alert for the other side.
-                let _ = open(tls, &mut [], &mut [], sealed, closed);
-                invalid(e)
-            })
+            open(tls, records, into, sealed, closed).map_err(invalid)
         })
+    }
+
+    /// Lets rustls say what it has to, without anything new from the socket.
+    fn speak(&mut self) -> io::Result<()> {
+        let mut held = std::mem::take(&mut self.held);
+        let opened = self.open(&mut held, &mut []);
+        self.held = held;
+        self.held.drain(..opened?.used);
+        Ok(())
     }
 
     /// See [`Transport::write`](super::Transport::write).
@@ -279,14 +284,15 @@ impl Session {
         lent: &mut Lent,
     ) -> io::Result<Taken> {
         // An answer to a key update goes first.
-        self.open(&mut [], &mut [])?;
+        self.speak()?;
         self.flush(stream)?;
         if !self.sealed.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
         }
         let mut output = std::mem::take(&mut lent.sealed);
+        let held = &mut self.held;
         let len = each!(&mut self.connection, tls => {
-            let status = tls.process_tls_records(&mut []);
+            let status = tls.process_tls_records(held);
             match status.state {
                 Ok(ConnectionState::WriteTraffic(traffic)) => {
                     seal(traffic, slices, &mut lent.plain, &mut output).map_err(invalid)
@@ -339,9 +345,9 @@ impl Session {
     pub fn finish(&mut self, stream: &mut Stream) -> io::Result<()> {
         if !std::mem::replace(&mut self.close_sent, true) {
             let mut alert = [0; OVERHEAD];
-            let sealed = &mut self.sealed;
+            let (sealed, held) = (&mut self.sealed, &mut self.held);
             each!(&mut self.connection, tls => {
-                let status = tls.process_tls_records(&mut []);
+                let status = tls.process_tls_records(held);
                 if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
                     if let Ok(len) = traffic.queue_close_notify(&mut alert) {
                         sealed.push(&alert[..len]);
