@@ -147,7 +147,7 @@ impl ClientTls {
                 let (chain, key) = files.read()?;
                 builder
                     .with_client_auth_cert(chain, key)
-                    .map_err(|e| format!("{}: {e}", files.cert.display()))?
+                    .map_err(|e| files.explain(e))?
             }
             (None, None) => builder.with_no_client_auth(),
             (Some(_), None) => return Err("backend-cert without backend-key".to_owned()),
@@ -174,7 +174,12 @@ impl CertificateFiles {
 
     fn load(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
         let (chain, key) = self.read()?;
-        CertifiedKey::from_der(chain, key, provider).map_err(|e| match e {
+        CertifiedKey::from_der(chain, key, provider).map_err(|e| self.explain(e))
+    }
+
+    /// What is wrong with the two together.
+    fn explain(&self, error: Error) -> String {
+        match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => format!(
                 "key {} does not belong to certificate {}",
                 self.key.display(),
@@ -184,7 +189,7 @@ impl CertificateFiles {
                 format!("{}: not a certificate: {e}", self.cert.display())
             }
             e => format!("{}: {e}", self.key.display()),
-        })
+        }
     }
 
     /// An error after the certificate's end, a warning before it.
