@@ -216,8 +216,8 @@ fn what_cannot_be_loaded_leaves_the_old_certificate_and_says_so() {
     {
         temp.write("own.pem", cert);
         adit.signal(Signal::HUP);
-        let line = &adit.wait_for_logs(count + 1, "keeping the old")[count];
-        assert!(line.contains("own.pem"), "{line}");
+        adit.wait_for_logs(count + 1, "keeping the old");
+        adit.wait_for_logs(count + 1, "own.pem");
         let dialer = Dialer::new(&authority);
         assert_eq!(shown(&dialer, &adit), *der(&own.cert));
     }

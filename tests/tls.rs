@@ -343,11 +343,12 @@ fn a_handshake_and_then_no_request_is_408() {
 fn hello_of_tls_1_1() -> Vec<u8> {
     let mut body = vec![3, 2];
     body.extend([7; 32]);
-    // No session, two cipher suites, no compression, no extensions.
+    // No session, two cipher suites, no compression, one extension: algorithms
+    // of signatures, without which the version would not even be looked at.
     body.extend([0, 0, 4, 0xc0, 0x14, 0, 0x2f, 1, 0]);
+    body.extend([0, 8, 0, 0x0d, 0, 4, 0, 2, 4, 3]);
     let len = body.len() as u8;
-    let record = [&[0x16, 3, 1, 0, len + 4, 1, 0, 0, len][..], &body].concat();
-    record
+    [&[0x16, 3, 1, 0, len + 4, 1, 0, 0, len][..], &body].concat()
 }
 
 #[test]

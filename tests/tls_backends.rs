@@ -104,7 +104,8 @@ fn a_backend_that_asks_for_a_certificate_gets_it() {
         "--backend-key",
         &key,
     ];
-    let mut client = serve(&backend, &options).client();
+    let adit = serve(&backend, &options);
+    let mut client = adit.client();
     client.send(BINARY, b"hello");
     assert_eq!(client.payload(5), b"hello");
 }
@@ -174,6 +175,53 @@ fn a_backend_that_is_cut_off_ends_the_tunnel() {
     let mut client = adit.client();
     assert_eq!(client.payload(3), b"cut");
     assert_eq!(client.frame().first, CLOSE);
+}
+
+/// A ticket that comes in many records is a message that has not come whole
+/// for a while, in which adit speaks.
+#[test]
+fn a_ticket_that_comes_in_pieces_does_not_hold_up_what_the_client_says() {
+    let temp = TempDir::new();
+    let (authority, ca) = authority(&temp);
+    let answerer = Answerer::in_fragments(&authority.issue(&["127.0.0.1"]), 32);
+    let backend = Backend::bind();
+    let adit = serve(&backend, &["--backend-ca", &ca]);
+    let address = adit.address.clone();
+    let client = thread::spawn(move || Client::open(&address));
+
+    let Socket::Tcp(mut tcp) = backend.accept() else {
+        unreachable!()
+    };
+    let mut connection = answerer.connection();
+    while connection.is_handshaking() {
+        while connection.wants_write() {
+            connection.write_tls(&mut tcp).unwrap();
+        }
+        connection.read_tls(&mut tcp).unwrap();
+        connection.process_new_packets().unwrap();
+    }
+    let mut client = client.join().unwrap();
+    let mut tickets = Vec::new();
+    while connection.wants_write() {
+        connection.write_tls(&mut tickets).unwrap();
+    }
+    assert!(tickets.len() > 200, "{} bytes of tickets", tickets.len());
+    // Three times each: by the third at the latest adit has seen the piece.
+    for piece in tickets.chunks(tickets.len() / 7) {
+        tcp.write_all(piece).unwrap();
+        for text in [b"one", b"two", b"six"] {
+            client.send(BINARY, text);
+            let mut heard = [0; 3];
+            let mut stream = rustls::Stream::new(&mut connection, &mut tcp);
+            stream.read_exact(&mut heard).unwrap();
+            assert_eq!(heard, *text);
+        }
+    }
+    connection.writer().write_all(b"answer").unwrap();
+    connection.write_tls(&mut tcp).unwrap();
+    assert_eq!(client.payload(6), b"answer");
+    // Its end is waited for: adit says close_notify within a handshake message.
+    client.close(1000);
 }
 
 #[test]

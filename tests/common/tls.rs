@@ -206,13 +206,24 @@ impl Answerer {
         Answerer(Arc::new(config))
     }
 
+    /// Splits what it says into records of so many bytes.
+    pub fn in_fragments(certificate: &Certificate, size: usize) -> Self {
+        let mut config = ServerConfig::clone(&Self::new(certificate).0);
+        config.max_fragment_size = Some(size);
+        Answerer(Arc::new(config))
+    }
+
+    /// A connection that has heard nothing yet.
+    pub fn connection(&self) -> ServerConnection {
+        ServerConnection::new(self.0.clone()).unwrap()
+    }
+
     /// Shakes hands with whoever connected.
     pub fn answer(&self, socket: Socket) -> io::Result<Socket> {
         let Socket::Tcp(tcp) = socket else {
             return Err(ErrorKind::Unsupported.into());
         };
-        let connection = ServerConnection::new(self.0.clone()).map_err(io::Error::other)?;
-        Secured::shaken(Connection::Server(connection), tcp)
+        Secured::shaken(Connection::Server(self.connection()), tcp)
     }
 }
 
