@@ -92,7 +92,10 @@ pub(super) fn open<R: Records>(
                     Some(Err(e)) => break Err(e),
                     Some(Ok(record)) => {
                         let end = opened.plain + record.payload.len();
-                        into[opened.plain..end].copy_from_slice(record.payload);
+                        let Some(room) = into.get_mut(opened.plain..end) else {
+                            break Err(Error::General("more plaintext than records".into()));
+                        };
+                        room.copy_from_slice(record.payload);
                         opened.plain = end;
                         opened.used += record.discard;
                     }
