@@ -30,23 +30,24 @@ struct Listening {
     socket: Listener,
     /// What its connections are told.
     entrance: Entrance,
+    /// The mode that its file was given.
+    mode: Option<u32>,
     token: Token,
     /// Whether connections may wait: sticky, as the poll is edge-triggered.
     ready: bool,
 }
 
 impl Listening {
-    fn change_mode(&self, settings: &ListenerSettings) -> Result<(), String> {
-        let cannot = |e| format!("cannot change the mode of {}: {e}", settings.address);
-        match settings.mode {
-            Some(mode) => self.socket.change_mode(mode).map_err(cannot),
-            None => Ok(()),
-        }
-    }
-
-    fn speak(&mut self, settings: &ListenerSettings, acceptor: &Option<Acceptor>) {
+    /// Does as the settings say from now on.
+    fn follow(&mut self, settings: &ListenerSettings, acceptor: &Option<Acceptor>) {
         self.entrance.tls = acceptor.clone();
         self.entrance.plain = settings.tls.as_ref().is_some_and(|tls| tls.plain);
+        if let Some(mode) = settings.mode.filter(|_| settings.mode != self.mode) {
+            if let Err(e) = self.socket.change_mode(mode) {
+                warn!("cannot change the mode of {}: {e}", settings.address);
+            }
+        }
+        self.mode = settings.mode;
     }
 }
 
@@ -84,9 +85,8 @@ impl Listeners {
         let mut opened = Vec::new();
         for (settings, _) in wanted() {
             let here = |open: &&Listening| open.entrance.address == settings.address;
-            match self.sockets.iter().find(here) {
-                Some(open) => open.change_mode(settings)?,
-                None => self.open_one(settings, registry, confined, &mut opened)?,
+            if !self.sockets.iter().any(|open| here(&open)) {
+                self.open_one(settings, registry, confined, &mut opened)?;
             }
         }
         for open in &opened {
@@ -97,7 +97,7 @@ impl Listeners {
             let address = &open.entrance.address;
             let found = wanted().find(|(settings, _)| settings.address == *address);
             match found {
-                Some((settings, acceptor)) => open.speak(settings, acceptor),
+                Some((settings, acceptor)) => open.follow(settings, acceptor),
                 None => info!("no longer listening on {}", open.socket),
             }
             found.is_some()
@@ -136,6 +136,7 @@ impl Listeners {
                     tls: None,
                     plain: false,
                 },
+                mode: *mode,
                 token,
                 ready: false,
             });

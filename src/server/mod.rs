@@ -288,6 +288,7 @@ impl Server {
     fn expire(&mut self) {
         while let Some(key) = self.table.expired(self.now) {
             self.with_context(key, |slot, cx| slot.tunnel.expire(cx));
+            self.forget_dial(key);
             self.turn(key);
         }
         if let Some(lines) = self.ration.left_out(self.now) {
@@ -318,6 +319,14 @@ impl Server {
             }
             self.guard.leave(slot.pass);
             self.listeners.resume();
+        }
+    }
+
+    /// Ends the search for a backend that a tunnel has given up.
+    fn forget_dial(&mut self, key: usize) {
+        let given_up = self.table.get(key).filter(|slot| !slot.tunnel.is_opening());
+        if let Some(dial) = given_up.and_then(|slot| slot.dial.take()) {
+            dial.abandon(&mut self.backends);
         }
     }
 

@@ -52,6 +52,10 @@ use std::time::{Duration, Instant};
 /// How long the client may take to fetch a response that is not the 101.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a client waits whose password has to be checked, or its backend's
+/// name looked up, until its backend is there.
+const ERRANDS_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Which of a tunnel's two connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -206,6 +210,11 @@ impl<T: Transport> Tunnel<T> {
                     outcome => self.opened(outcome, cx),
                 }
             }
+            Phase::Dialling(link, _) | Phase::Held(link, _) if link.is_broken() => {
+                debug!("{}: gone before its answer was there", self.label);
+                self.phase = Phase::Over;
+                Need::Nothing
+            }
             Phase::Dialling(..) | Phase::Held(..) => Need::Event,
             Phase::Open(session) => {
                 let again = session.pump(cx.scratch, cx.now);
@@ -267,7 +276,8 @@ impl<T: Transport> Tunnel<T> {
                     self.send(link, &response, cx.now);
                 }
             }
-            Phase::Dialling(..) | Phase::Answered(_) | Phase::Over => self.phase = Phase::Over,
+            Phase::Dialling(..) => self.refuse(&Refusal::Busy, cx),
+            Phase::Answered(_) | Phase::Over => self.phase = Phase::Over,
         }
     }
 
@@ -412,10 +422,12 @@ impl<T: Transport> Tunnel<T> {
             }
             Outcome::Accepted(accepted) => {
                 let route = accepted.route;
+                // Dialling has deadlines of its own; what goes before it has not.
+                let runs_errands = accepted.password.is_some() || accepted.backend.is_some();
+                self.until = runs_errands.then(|| cx.now + ERRANDS_TIMEOUT);
                 if let Phase::Opening(link, _) = self.take() {
                     self.phase = Phase::Dialling(link, accepted);
                 }
-                self.until = None;
                 return Need::Backend(route);
             }
         }

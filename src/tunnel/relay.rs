@@ -142,10 +142,9 @@ pub fn carry<T: Transport>(
         }
     };
     src.hold(input);
-    dst.link
-        .send(&out, &mut made.lent)
-        .map_err(Stop::DestinationBroken)?;
-    stopped
+    // What the source has said counts, whatever became of the destination.
+    let sent = dst.link.send(&out, &mut made.lent);
+    stopped.and(sent.map_err(Stop::DestinationBroken))
 }
 
 /// Relays what the end of `src` completes.
@@ -166,10 +165,9 @@ fn carry_end<T: Transport>(
         };
     }
     let stopped = stopped.and_then(|()| dst.codec.encode_end(&mut out).map_err(Stop::Fault));
-    dst.link
-        .send(&out, &mut made.lent)
-        .map_err(Stop::DestinationBroken)?;
-    stopped
+    // What the source has said counts, whatever became of the destination.
+    let sent = dst.link.send(&out, &mut made.lent);
+    stopped.and(sent.map_err(Stop::DestinationBroken))
 }
 
 #[inline]

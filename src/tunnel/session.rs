@@ -133,7 +133,7 @@ impl<T: Transport> Session<T> {
         }
         self.part(now);
         self.flush(&mut scratch.made.lent, now);
-        if self.waiting() < waited && self.ending.is_some() {
+        if self.comes_nearer(waited) && self.ending.is_some() {
             self.clock.ending(now);
             self.last_chance = false;
         }
@@ -173,12 +173,14 @@ impl<T: Transport> Session<T> {
     /// is told now, who took nothing is tried once more, and both have as long
     /// again; then the tunnel is dropped.
     fn overdue(&mut self, now: Instant) -> bool {
-        if self.last_chance || (self.parted && self.waiting() == 0) {
+        if self.last_chance || (self.parted && self.waiting() == (0, 0)) {
             return true;
         }
         self.last_chance = true;
         self.farewell = Some(now);
         self.client_done = true;
+        self.up = false;
+        self.backend.link.finish();
         self.client.link.try_again();
         self.backend.link.try_again();
         self.clock.ending(now);
@@ -205,13 +207,20 @@ impl<T: Transport> Session<T> {
     pub fn leave(&mut self, cause: Ending, now: Instant) {
         if self.ending.is_none() {
             self.end(cause, now);
-            self.farewell = Some(now);
         }
+        self.farewell = Some(now);
     }
 
-    /// Bytes that neither side has taken yet.
-    fn waiting(&self) -> usize {
-        self.client.link.waiting() + self.backend.link.waiting()
+    /// Bytes that the client and the backend have not taken yet.
+    fn waiting(&self) -> (usize, usize) {
+        (self.client.link.waiting(), self.backend.link.waiting())
+    }
+
+    /// Whether less waits than before: for the client, or for a backend that is
+    /// given nothing new.
+    fn comes_nearer(&self, before: (usize, usize)) -> bool {
+        let (client, backend) = self.waiting();
+        client < before.0 || (!self.up && backend < before.1)
     }
 
     fn moved(&self) -> (Traffic, Traffic) {

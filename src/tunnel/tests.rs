@@ -850,6 +850,58 @@ fn a_broken_client_is_noticed_though_its_backend_takes_nothing() {
 }
 
 #[test]
+fn a_client_that_ignores_its_close_cannot_keep_a_tunnel() {
+    let mut world = World::framed(Framing::Raw);
+    world.backend.0.borrow_mut().room = 100;
+    world.client_sends(&frame(0x82, &[7; 1000]).repeat(1000));
+    world.pump();
+    world.context(Tunnel::leave);
+    let mut need = Need::Event;
+    for _ in 0..20 {
+        world.backend.0.borrow_mut().room = 100;
+        need = world.after(Duration::from_secs(4));
+    }
+    assert!(world.client.0.borrow().finished, "it was let go");
+    assert!(
+        world.client.0.borrow().sends.is_empty(),
+        "nothing new is taken for the backend"
+    );
+    assert_ne!(need, Need::Turn);
+}
+
+#[test]
+fn stopping_ends_a_half_closed_tunnel_too() {
+    let mut world = World::framed(Framing::Lines);
+    world.client.0.borrow_mut().ends = Some(EOF);
+    world.pump();
+    world.backend_sends(b"still talking\n");
+    world.pump();
+    world.context(Tunnel::leave);
+    world.pump();
+    assert_eq!(close_code(&world.take_client_received()), Some(1000));
+    assert!(world.client.0.borrow().finished);
+}
+
+#[test]
+fn a_close_behind_data_counts_though_the_backend_breaks_at_it() {
+    let mut world = World::framed(Framing::Raw);
+    world.backend.0.borrow_mut().refuses = Some(RESET);
+    world.client_sends(&[frame(0x82, b"data"), close(4000)].concat());
+    world.pump();
+    assert_eq!(close_code(&world.take_client_received()), Some(4000));
+    assert!(world.client.0.borrow().finished);
+}
+
+#[test]
+fn a_client_that_breaks_while_its_backend_is_dialled_is_gone() {
+    let mut world = World::connected(Route::default());
+    world.client_sends(REQUEST);
+    assert_eq!(world.pump(), Need::Backend(0));
+    world.client.0.borrow_mut().breaks = true;
+    assert_eq!(world.pump(), Need::Nothing);
+}
+
+#[test]
 fn a_broken_backend_is_noticed_though_the_client_takes_nothing() {
     let mut world = World::framed(Framing::Raw);
     world.client.0.borrow_mut().room = 0;

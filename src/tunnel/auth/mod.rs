@@ -26,6 +26,8 @@ use super::Refusal;
 use super::policy::Route;
 use crate::address::Backend;
 use crate::wire::{Challenge, Lack};
+use std::collections::HashMap;
+
 use ring::digest::{SHA256, digest};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -212,17 +214,42 @@ fn fingerprint(token: &str) -> Fingerprint {
     print
 }
 
-/// The place of a token among those that are known. All are compared, each to
-/// its end, so the time says neither how nearly a guess was right nor where.
-fn place(known: &[Fingerprint], token: &str) -> Option<usize> {
-    let asked = fingerprint(token);
-    let mut found = u64::MAX;
-    for (index, print) in (0u64..).zip(known) {
-        found.conditional_assign(&index, print.ct_eq(&asked));
+/// Tokens that are known, by their fingerprints alone.
+#[derive(Debug, Default)]
+struct Prints {
+    all: Vec<Fingerprint>,
+    /// Where each is, for whoever writes them, who has no secret to guess.
+    places: HashMap<Fingerprint, usize>,
+}
+
+impl Prints {
+    /// Adds a token, behind those that are there.
+    ///
+    /// # Errors
+    /// The place of the same token, if it is there already.
+    fn add(&mut self, token: &str) -> Result<(), usize> {
+        let print = fingerprint(token);
+        let next = self.all.len();
+        match *self.places.entry(print).or_insert(next) {
+            place if place < next => Err(place),
+            _ => {
+                self.all.push(print);
+                Ok(())
+            }
+        }
     }
-    usize::try_from(found)
-        .ok()
-        .filter(|&index| index < known.len())
+
+    /// The place of a token that somebody brings. All are compared, each to its
+    /// end, so the time says neither how nearly a guess was right nor where.
+    fn place(&self, token: &str) -> Option<usize> {
+        let asked = fingerprint(token);
+        let mut found = u64::MAX;
+        for (index, print) in (0u64..).zip(&self.all) {
+            found.conditional_assign(&index, print.ct_eq(&asked));
+        }
+        let found = usize::try_from(found).ok();
+        found.filter(|&index| index < self.all.len())
+    }
 }
 
 #[cfg(test)]

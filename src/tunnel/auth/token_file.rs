@@ -13,7 +13,7 @@
 //! column, and never what stands there: columns can be mixed up, and then a
 //! token stands in any of them.
 
-use super::{Fingerprint, Grant, fingerprint, place, time};
+use super::{Grant, Prints, time};
 use crate::address::Backend;
 
 /// Tokens of fewer characters can be guessed.
@@ -22,7 +22,7 @@ const SHORT: usize = 16;
 /// The tokens that are let in.
 #[derive(Debug, Default)]
 pub struct TokenFile {
-    prints: Vec<Fingerprint>,
+    prints: Prints,
     known: Vec<Known>,
 }
 
@@ -81,11 +81,10 @@ impl TokenFile {
         let expires = expires.transpose().map_err(|()| {
             "column 4, the expiry: write a time in UTC like 2027-01-31T00:00:00Z, or Unix seconds"
         })?;
-        if let Some(at) = place(&self.prints, token) {
+        if let Err(at) = self.prints.add(token) {
             let first = self.known[at].line;
             return Err(format!("the token of line {first} again"));
         }
-        self.prints.push(fingerprint(token));
         self.known.push(Known {
             line,
             is_short: token.len() < SHORT,
@@ -98,7 +97,7 @@ impl TokenFile {
 
     /// What is known of a token; `None`: nothing.
     pub fn find(&self, token: &str) -> Option<&Known> {
-        place(&self.prints, token).map(|at| &self.known[at])
+        self.prints.place(token).map(|at| &self.known[at])
     }
 
     /// All lines that have a token.

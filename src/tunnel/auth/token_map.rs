@@ -10,13 +10,13 @@
 //! colon has the port, so that `::1:5900` is an IPv6 address. adit's own way to
 //! write a backend is understood too.
 
-use super::{Fingerprint, fingerprint, place};
+use super::Prints;
 use crate::address::Backend;
 
 /// Where tokens lead.
 #[derive(Debug, Default)]
 pub struct TokenMap {
-    prints: Vec<Fingerprint>,
+    prints: Prints,
     backends: Vec<Backend>,
 }
 
@@ -50,20 +50,17 @@ impl TokenMap {
             _ => return Err("no token; write TOKEN: HOST:PORT".to_owned()),
         };
         let backend = backend(target).map_err(|why| format!("the target: {why}"))?;
-        match place(&self.prints, token) {
-            Some(at) if self.backends[at] == backend => {}
-            Some(_) => return Err("a token that stands before with another target".to_owned()),
-            None => {
-                self.prints.push(fingerprint(token));
-                self.backends.push(backend);
-            }
+        match self.prints.add(token) {
+            Ok(()) => self.backends.push(backend),
+            Err(at) if self.backends[at] == backend => {}
+            Err(_) => return Err("a token that stands before with another target".to_owned()),
         }
         Ok(())
     }
 
     /// Where a token leads.
     pub fn backend(&self, token: &str) -> Option<&Backend> {
-        place(&self.prints, token).map(|at| &self.backends[at])
+        self.prints.place(token).map(|at| &self.backends[at])
     }
 
     /// How many tokens there are.

@@ -65,11 +65,6 @@ impl Decoder {
         self.latest
     }
 
-    /// Whether the peer is within a message.
-    pub fn within_message(&self) -> bool {
-        self.message.is_some()
-    }
-
     /// Takes the next event from the front of `input`; `None` when it needs
     /// more bytes than there are.
     ///
