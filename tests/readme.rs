@@ -59,10 +59,12 @@ fn shown() -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// A folder with the examples of a file: `adit.toml` has it all, `public.toml`
-/// is for a public port.
-fn folder_with_examples() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("readme");
+/// A test's folder with the examples of a file: `adit.toml` has it all,
+/// `public.toml` is for a public port.
+fn folder_with_examples(test: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join("readme")
+        .join(test);
     fs::create_dir_all(&folder).unwrap();
     let [adit, public] = blocks("toml")[..] else {
         panic!("two examples of a file are expected");
@@ -86,7 +88,7 @@ fn code(text: &str) -> String {
 
 #[test]
 fn what_is_shown_of_the_program_is_what_it_prints() {
-    let folder = folder_with_examples();
+    let folder = folder_with_examples("shown");
     let shown = shown();
     for expected in [
         "--help",
@@ -117,7 +119,7 @@ fn what_is_shown_of_the_program_is_what_it_prints() {
 fn the_file_for_a_public_port_lacks_only_its_secrets() {
     let output = Command::new(env!("CARGO_BIN_EXE_adit"))
         .args(["check", "public.toml"])
-        .current_dir(folder_with_examples())
+        .current_dir(folder_with_examples("public"))
         .output()
         .unwrap();
     let mistakes = String::from_utf8(output.stderr).unwrap();
