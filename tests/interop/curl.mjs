@@ -14,9 +14,10 @@ const upgrade = [
   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
   'Sec-WebSocket-Version: 13',
 ].flatMap((header) => ['-H', header]);
-const secure = curl('-iN', '--cacert', authority, ...upgrade, `https://localhost:${port}/`);
-await wrote(secure, /^HTTP\/1\.1 101 /);
-await wrote(secure, /^sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r$/im);
+// What it says of its doings comes at once; what it outputs, in blocks.
+const secure = curl('-v', '--cacert', authority, ...upgrade, `https://localhost:${port}/`);
+await wrote(secure, /^< HTTP\/1\.1 101 /m);
+await wrote(secure, /^< sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r$/im);
 check(true, 'an upgrade over https is a 101');
 secure.kill();
 
