@@ -11,6 +11,7 @@ use crate::net::tls::{Acceptor, Connector};
 use crate::tunnel::auth::Vault;
 use crate::tunnel::auth::vault::Fault;
 use crate::tunnel::policy::Route;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -55,6 +56,8 @@ impl Prepared {
         let tls = Tls::load(&settings).map_err(|faults| faults.join("\n"))?;
         let mut warnings: Vec<_> = vault.warnings().iter().map(ToString::to_string).collect();
         warnings.extend(tls.warnings);
+        let mut said = BTreeSet::new();
+        warnings.retain(|warning| said.insert(warning.clone()));
         Ok(Prepared {
             settings,
             addresses,
@@ -152,7 +155,13 @@ type Seen = Option<(SystemTime, u64)>;
 impl Watch {
     fn new(settings: &Settings, now: Instant) -> Self {
         let files = settings.tls_files();
-        let files: Vec<_> = files.map(|path| (path.to_owned(), look(path))).collect();
+        // A file that is named twice is looked at once.
+        let files: BTreeSet<_> = files.map(Path::to_owned).collect();
+        let files = files.into_iter().map(|path| {
+            let seen = look(&path);
+            (path, seen)
+        });
+        let files: Vec<_> = files.collect();
         Watch {
             files,
             next: now + LOOK,
