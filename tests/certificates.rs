@@ -6,6 +6,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use common::*;
 use rustix::process::Signal;
@@ -196,6 +197,38 @@ fn a_certificate_of_the_command_line_is_reloaded_too() {
     let (cert, key) = old.write(&temp, "own");
     let adit = Adit::serve(&[&backend.address, "--tls-cert", &cert, "--tls-key", &key]);
     new.write(&temp, "own");
+    adit.signal(Signal::HUP);
+    adit.wait_for_log("reloaded");
+    assert_eq!(shown(&Dialer::new(&authority), &adit), *der(&new.cert));
+}
+
+/// As renewal tools do it: links that point to the next version, elsewhere.
+#[test]
+fn a_link_to_a_new_certificate_is_followed() {
+    let (backend, temp) = (Backend::echo(), TempDir::new());
+    let authority = Authority::new("adit test");
+    let (live, archive) = (temp.path("live"), temp.path("archive"));
+    fs::create_dir(&live).unwrap();
+    fs::create_dir(&archive).unwrap();
+    let renew = |certificate: &Certificate, version: u32| {
+        for (name, pem) in [("cert", &certificate.cert), ("key", &certificate.key)] {
+            let file = archive.join(format!("{name}{version}"));
+            fs::write(&file, pem).unwrap();
+            symlink(file, live.join("next")).unwrap();
+            fs::rename(live.join("next"), live.join(name)).unwrap();
+        }
+    };
+    let (old, new) = (
+        authority.issue(&["localhost"]),
+        authority.issue(&["localhost"]),
+    );
+    renew(&old, 1);
+    let files = ["cert", "key"].map(|name| live.join(name).display().to_string());
+    let options = ["--tls-cert", &files[0], "--tls-key", &files[1]];
+    let adit = Adit::serve(&[&[&*backend.address], &options[..]].concat());
+    assert_eq!(shown(&Dialer::new(&authority), &adit), *der(&old.cert));
+
+    renew(&new, 2);
     adit.signal(Signal::HUP);
     adit.wait_for_log("reloaded");
     assert_eq!(shown(&Dialer::new(&authority), &adit), *der(&new.cert));

@@ -48,6 +48,15 @@ impl Dialer {
         Self::speaking(authority, &[&TLS13, &TLS12], Some(certificate))
     }
 
+    /// The same for one version only.
+    pub fn showing_over(
+        authority: &Authority,
+        certificate: &Certificate,
+        version: &'static SupportedProtocolVersion,
+    ) -> Self {
+        Self::speaking(authority, &[version], Some(certificate))
+    }
+
     fn speaking(
         authority: &Authority,
         versions: &[&'static SupportedProtocolVersion],
