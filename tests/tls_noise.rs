@@ -146,6 +146,30 @@ fn a_backends_spoilt_flight_is_a_refusal() {
 }
 
 #[test]
+fn an_end_within_a_record_is_noticed_at_once() {
+    let both = Both::serve();
+    let (hello, _) = both.dialer(&TLS13).hello();
+    for _ in 0..20 {
+        end_with(tcp(&both.adit.address), &hello[..100]);
+    }
+    let dialer = both.dialer(&TLS13);
+    let address = both.adit.address.clone();
+    let client = std::thread::spawn(move || dialer.open(&address));
+    let mut service = both.answerer.answer(both.backend.accept()).unwrap();
+    let mut client = client.join().unwrap();
+    let Secured { connection, tcp } = client.socket.tls();
+    let mut record = Vec::new();
+    connection
+        .writer()
+        .write_all(&frame(BINARY, &[7; 500]))
+        .unwrap();
+    connection.write_tls(&mut record).unwrap();
+    tcp.write_all(&record[..400]).unwrap();
+    drop(client);
+    assert_eq!(service.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
 fn a_hello_in_many_records_is_one_hello() {
     let both = Both::serve();
     for size in [1, 3, 50, 200] {

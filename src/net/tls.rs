@@ -225,9 +225,8 @@ impl Session {
                     drained: socket.drained && !self.peer_closed,
                 });
             }
-            if socket.drained && !self.peer_closed {
-                return Err(ErrorKind::WouldBlock.into());
-            }
+            // Nothing to hand on yet. The socket is asked once more even if it
+            // is drained: its end may have come along, and no event tells twice.
         }
     }
 
