@@ -168,11 +168,19 @@ impl Socket {
 }
 
 impl Read for Socket {
+    /// Past interruptions: a read with a time limit is not begun anew by the
+    /// kernel when the process was stopped for a moment.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(stream) => stream.read(buffer),
-            Socket::Unix(stream) => stream.read(buffer),
-            Socket::Tls(secured) => secured.read(buffer),
+        loop {
+            let read = match self {
+                Socket::Tcp(stream) => stream.read(buffer),
+                Socket::Unix(stream) => stream.read(buffer),
+                Socket::Tls(secured) => secured.read(buffer),
+            };
+            match read {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                read => return read,
+            }
         }
     }
 }
