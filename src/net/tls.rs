@@ -19,6 +19,10 @@ use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
+/// Reads in a row that bring records and no data: who sends more of them, such
+/// as updates of keys, only wants to keep the loop busy.
+const ROUNDS: usize = 32;
+
 /// How a listener answers TLS handshakes.
 #[derive(Clone, Debug)]
 pub struct Acceptor(pub(super) Arc<ServerConfig>);
@@ -194,7 +198,7 @@ impl Session {
         if buffer.len() < room {
             buffer.resize(room, 0);
         }
-        loop {
+        for _ in 0..ROUNDS {
             if self.peer_closed {
                 return Ok(Received {
                     bytes: 0,
@@ -228,6 +232,7 @@ impl Session {
             // Nothing to hand on yet. The socket is asked once more even if it
             // is drained: its end may have come along, and no event tells twice.
         }
+        Err(invalid("records without end and without data"))
     }
 
     /// The socket ended. Without a close_notify that may be an attacker's
