@@ -196,3 +196,37 @@ fn a_hello_that_claims_to_be_endless_is_refused() {
     both.adit.wait_for_log(" refused: TLS handshake failed: ");
     both.lives();
 }
+
+#[test]
+fn a_hello_without_end_in_tiny_records_is_refused_and_costs_little() {
+    let both = Both::serve();
+    let mut tcp = tcp(&both.adit.address);
+    // Its head claims 65,520 bytes, and each of them has a record of its own.
+    let head = [1, 0, 0xff, 0xf0];
+    let message = head.into_iter().chain(std::iter::repeat(0)).take(65_000);
+    let records: Vec<u8> = message.flat_map(|b| [0x16, 3, 1, 0, 1, b]).collect();
+    let _ = tcp.write_all(&records);
+    let _ = tcp.read_to_end(&mut Vec::new());
+    both.adit.wait_for_log(" refused: TLS handshake failed: ");
+    both.lives();
+}
+
+#[test]
+fn a_backends_record_of_any_length_is_a_refusal() {
+    let both = Both::serve();
+    for len in [16_384, 16_385, 16_449, 16_640, 18_000, 18_432, 65_535u16] {
+        let mut client = Client::connect(&both.adit.address);
+        client.say(request("/", &[]).as_bytes());
+        let Socket::Tcp(mut tcp) = both.backend.accept() else {
+            unreachable!()
+        };
+        let [high, low] = len.to_be_bytes();
+        let mut record = vec![0x16, 3, 3, high, low];
+        record.resize(5 + usize::from(len), 0);
+        // It may be refused before it is read whole.
+        let _ = tcp.write_all(&record);
+        let _ = tcp.shutdown(Shutdown::Write);
+        assert_eq!(client.response().status, 502, "{len} bytes");
+    }
+    both.lives();
+}

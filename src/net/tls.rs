@@ -23,6 +23,10 @@ use std::sync::Arc;
 /// as updates of keys, only wants to keep the loop busy.
 const ROUNDS: usize = 32;
 
+/// Most bytes of records that wait for what belongs to them. One record is at
+/// most a third of it; a message of the handshake may come in many.
+const MOST_HELD: usize = 64 * 1024;
+
 /// How a listener answers TLS handshakes.
 #[derive(Clone, Debug)]
 pub struct Acceptor(pub(super) Arc<ServerConfig>);
@@ -85,6 +89,9 @@ pub struct Session {
     sealed: WriteQueue,
     peer_closed: bool,
     close_sent: bool,
+    /// Whether rustls has refused something: it must not be run again, since
+    /// it would look for bytes that are gone.
+    broken: bool,
 }
 
 impl Session {
@@ -117,6 +124,7 @@ impl Session {
             sealed: WriteQueue::default(),
             peer_closed: false,
             close_sent: false,
+            broken: false,
         }
     }
 
@@ -142,7 +150,7 @@ impl Session {
     /// Why it failed.
     pub fn handshake(&mut self, stream: &mut Stream, lent: &mut Lent) -> io::Result<bool> {
         while each!(&self.connection, tls => tls.is_handshaking()) {
-            let mut early = vec![0; RECORD];
+            let mut early = vec![0; 2 * RECORD];
             match self.read_records(stream, &mut early, lent) {
                 Ok(Received { bytes: 0, .. }) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(Received { bytes, .. }) => self.early.extend_from_slice(&early[..bytes]),
@@ -193,11 +201,6 @@ impl Session {
         into: &mut [u8],
         buffer: &mut Vec<u8>,
     ) -> io::Result<Received> {
-        // Plaintext is shorter than its records, so it always fits.
-        let room = into.len().max(self.held.len() + RECORD + OVERHEAD);
-        if buffer.len() < room {
-            buffer.resize(room, 0);
-        }
         for _ in 0..ROUNDS {
             if self.peer_closed {
                 return Ok(Received {
@@ -206,6 +209,15 @@ impl Session {
                 });
             }
             let held = self.held.len();
+            if held > MOST_HELD {
+                self.broken = true;
+                return Err(invalid("a message of the handshake in too many pieces"));
+            }
+            // Plaintext is shorter than its records, so it always fits.
+            let room = into.len().max(held + 1);
+            if buffer.len() < room {
+                buffer.resize(room, 0);
+            }
             buffer[..held].copy_from_slice(&self.held);
             let mut socket = Received {
                 bytes: 0,
@@ -213,7 +225,7 @@ impl Session {
             };
             // A client speaks first, and what a server has received is there.
             if !std::mem::take(&mut self.fresh) {
-                socket = stream.read(&mut buffer[held..into.len().max(held + 1)])?;
+                socket = stream.read(&mut buffer[held..room])?;
                 if socket.bytes == 0 {
                     return self.cut();
                 }
@@ -262,10 +274,15 @@ impl Session {
 
     /// Deciphers what is whole in `records`, and does what else they ask for.
     fn open(&mut self, records: &mut [u8], into: &mut [u8]) -> io::Result<Opened> {
+        if self.broken {
+            return Err(invalid("TLS has failed before"));
+        }
         let (sealed, closed) = (&mut self.sealed, &mut self.peer_closed);
-        each!(&mut self.connection, tls => {
+        let opened = each!(&mut self.connection, tls => {
             open(tls, records, into, sealed, closed).map_err(invalid)
-        })
+        });
+        self.broken = opened.is_err();
+        opened
     }
 
     /// Lets rustls say what it has to, without anything new from the socket.
@@ -347,7 +364,7 @@ impl Session {
     /// # Errors
     /// What broke the connection.
     pub fn finish(&mut self, stream: &mut Stream) -> io::Result<()> {
-        if !std::mem::replace(&mut self.close_sent, true) {
+        if !std::mem::replace(&mut self.close_sent, true) && !self.broken {
             let mut alert = [0; OVERHEAD];
             let (sealed, held) = (&mut self.sealed, &mut self.held);
             each!(&mut self.connection, tls => {

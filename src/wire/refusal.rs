@@ -174,7 +174,12 @@ impl Refusal {
     /// to go.
     pub fn needs_tls(request: &Request<'_>) -> Refusal {
         let location = || format!("https://{}{}", request.host, request.target);
-        let can_follow = request.method == "GET" && request.target.starts_with('/');
+        // Nothing is sent back that could mean another place than this one.
+        let in_host = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
+        let can_follow = request.method == "GET"
+            && request.host.bytes().all(in_host)
+            && request.target.starts_with('/')
+            && request.target.bytes().all(|b| b.is_ascii_graphic());
         Refusal::NeedsTls(can_follow.then(location))
     }
 
