@@ -5,7 +5,8 @@
 //! a reader who would trust it. `exp` has to be there. Of the other claims
 //! `nbf`, `sub` and adit's own `backend` and `origin` count; one that is
 //! meant for somebody (`aud`) is not meant for adit (section 4.1.3), and the
-//! rest is left alone.
+//! rest is left alone, if its values are strings and whole numbers: a token with
+//! anything else is not read.
 
 use super::json::{self, Value};
 use super::{Grant, Secret};
