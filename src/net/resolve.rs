@@ -1,7 +1,7 @@
 //! From a backend's name to addresses that can be dialled.
 //!
-//! The system's resolver blocks, so names are resolved at the start and at each
-//! reload, never in the loop.
+//! The system's resolver blocks, so backends' names are resolved before the loop
+//! starts, and afterwards on threads of their own.
 
 use crate::address::Backend;
 use std::io;

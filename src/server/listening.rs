@@ -183,16 +183,15 @@ impl Listeners {
         self.paused_until = None;
     }
 
-    /// Accepts at most `room` connections, a turn of each listener's; says
-    /// whether more may wait.
+    /// Accepts at most `room` connections, a turn of each listener's.
     pub fn accept(
         &mut self,
         mut room: usize,
         now: Instant,
         mut each: impl FnMut(Stream, Peer, &Entrance),
-    ) -> bool {
+    ) {
         if self.paused_until.is_some() {
-            return false;
+            return;
         }
         for listener in &mut self.sockets {
             let mut turn = TURN;
@@ -207,19 +206,18 @@ impl Listeners {
                     Err(e) if is_exhaustion(&e) => {
                         warn!("accepting pauses: {e}");
                         self.paused_until = Some(now + PAUSE);
-                        return false;
+                        return;
                     }
                     // The client gave up while it waited, or the like (accept(2)).
                     Err(e) if is_clients(&e) => turn -= 1,
                     Err(e) => {
                         error!("cannot accept on {}: {e}", listener.socket);
                         self.paused_until = Some(now + PAUSE);
-                        return false;
+                        return;
                     }
                 }
             }
         }
-        room > 0 && self.sockets.iter().any(|listener| listener.ready)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who may connect: tokens, passwords, and what they choose.
 //!
-//! Nothing here waits, and nothing has a socket: what was offered comes from
-//! the request, what is known from the [`Vault`], and the time is a parameter.
+//! Nothing here has a socket: what was offered comes from the request, what is
+//! known from the [`Vault`], which reads changed files again, and the time is a
+//! parameter.
 //! So `adit check --token-from` asks the very function that the tunnel asks.
 //! Only a password takes long; its check is handed out as a
 //! [`PasswordCheck`], to be run where nobody waits for it.
