@@ -71,6 +71,52 @@ fn random_bytes_pass_both_ways_under_random_stalls() {
     }
 }
 
+#[test]
+fn a_large_download_stalls_goes_on_and_arrives_whole() {
+    const LEN: usize = 24 << 20;
+    let (_adit, mut client, mut service) = tunnel(&[]);
+    let down = Noise::new(5).bytes(LEN);
+    let down_sum = Checksum::of(&down);
+    let (told, stalled) = mpsc::channel();
+    let speaker = thread::spawn(move || {
+        service.patience(STALL);
+        let first = loop {
+            match service.write(&down) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                written => break written.unwrap(),
+            }
+        };
+        told.send(()).unwrap();
+        service.patience(PATIENCE);
+        service.say(&down[first..]);
+    });
+    // The client reads only once the backend's first write was cut short.
+    stalled.recv().unwrap();
+    let (mut sum, mut longest) = (Checksum::new(), 0);
+    client.send(PING, b"between");
+    let mut pongs = 0;
+    while sum.len < LEN {
+        let frame = client.frame();
+        match frame.first {
+            PONG => pongs += 1,
+            BINARY => {
+                longest = longest.max(frame.payload.len());
+                sum.add(&frame.payload);
+            }
+            other => panic!("a frame that begins with {other:#x}"),
+        }
+    }
+    assert_eq!(sum, down_sum);
+    assert_eq!(pongs, 1);
+    // Longer than a read: the kernel moved it (net/pipe.rs).
+    assert!(
+        !cfg!(target_os = "linux") || longest > 64 << 10,
+        "{longest}"
+    );
+    speaker.join().unwrap();
+    client.expect_close(1000);
+}
+
 /// Gives `say` all of `bytes` in pieces of random length, with stalls between.
 fn in_pieces(seed: u64, mut bytes: &[u8], mut say: impl FnMut(&[u8])) {
     let mut noise = Noise::new(seed);

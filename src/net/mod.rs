@@ -3,6 +3,7 @@
 
 pub mod certificate;
 pub mod listener;
+pub mod pipe;
 mod records;
 pub mod resolve;
 pub mod socket;
@@ -12,6 +13,7 @@ pub mod transport;
 pub mod x509;
 
 pub use listener::{Listener, Peer};
+pub use pipe::Pipe;
 pub use resolve::{Address, resolve};
 pub use socket::Socket;
 pub use stream::Stream;

@@ -8,6 +8,7 @@ use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 
 /// A connection, with or without TLS.
 #[derive(Debug)]
@@ -81,6 +82,11 @@ impl Transport for Socket {
             None => self.stream.finish(),
             Some(tls) => tls.finish(&mut self.stream),
         }
+    }
+
+    #[inline]
+    fn plain(&self) -> Option<BorrowedFd<'_>> {
+        self.tls.is_none().then(|| self.stream.as_fd())
     }
 
     fn local_address(&self) -> Option<SocketAddr> {

@@ -8,6 +8,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{SockRef, Socket, TcpKeepalive};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// A stream socket that never blocks.
@@ -130,6 +131,12 @@ impl Stream {
             Stream::Tcp(socket) => socket.local_addr().ok().map(canonical),
             Stream::Unix(_) => None,
         }
+    }
+
+    /// The socket's descriptor.
+    #[inline]
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        each!(self, socket => socket.as_fd())
     }
 
     /// Ends the writing side.

@@ -1,9 +1,11 @@
 //! What a tunnel needs of a connection, and no more: so that it can be a
 //! socket, with or without TLS, or a pair of buffers in a test.
 
+use super::pipe::Pipe;
 use super::tls::{Acceptor, Secured};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 
 /// What a read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +15,16 @@ pub struct Received {
     /// Whether it is certain that nothing more is there: an event will tell
     /// when more has come.
     pub drained: bool,
+}
+
+impl Received {
+    /// As many bytes, and nothing is known of more.
+    pub fn some(bytes: usize) -> Self {
+        Received {
+            bytes,
+            drained: false,
+        }
+    }
 }
 
 /// What a write came to.
@@ -34,6 +46,8 @@ pub struct Lent {
     pub plain: Vec<u8>,
     /// What was enciphered and is not sent yet.
     pub sealed: Vec<u8>,
+    /// What the kernel moves by itself.
+    pub pipe: Pipe,
 }
 
 /// A stream of bytes in both directions that never blocks.
@@ -49,6 +63,10 @@ pub trait Transport {
     /// # Errors
     /// `WouldBlock` if nothing fits, else what broke the connection.
     fn write(&mut self, slices: &[IoSlice<'_>], lent: &mut Lent) -> io::Result<Taken>;
+
+    /// The descriptor whose bytes are this connection's, as they are, so that the
+    /// kernel can move them; `None` where it cannot, as with TLS.
+    fn plain(&self) -> Option<BorrowedFd<'_>>;
 
     /// What the other side connected to; `None` where that is no IP address.
     fn local_address(&self) -> Option<SocketAddr>;

@@ -1,11 +1,14 @@
 //! One side of a tunnel: a link and the codec that its bytes are in.
 
 use super::link::{Link, Read};
-use crate::net::{Lent, Transport};
+use crate::net::{Lent, Pipe, Transport};
 use crate::wire::framing::Framer;
 use crate::wire::ws::{Close, Connection, Event};
 use crate::wire::{Chunk, Fault, Gather};
 use std::io;
+
+/// A side that sends less at a time is read, not moved through the pipe.
+const LAVISH: usize = 16 * 1024;
 
 /// How messages lie in a side's bytes. Both kinds have the same verbs, and
 /// that is why one function relays in both directions.
@@ -55,6 +58,22 @@ impl Codec {
         }
     }
 
+    /// Whether each read of this side's is a message, whatever its bytes are.
+    #[inline]
+    fn gives_unseen(&self) -> bool {
+        matches!(self, Codec::Framing(Framer::Raw(_)))
+    }
+
+    /// The WebSocket connection to which a message of the other side's can go
+    /// whatever its bytes are.
+    #[inline]
+    fn unseeing(&self) -> Option<&Connection> {
+        match self {
+            Codec::WebSocket(connection) => Some(connection).filter(|it| it.takes_unseen()),
+            Codec::Framing(_) => None,
+        }
+    }
+
     /// Ends the chunks of the other side's.
     ///
     /// # Errors
@@ -87,6 +106,8 @@ pub struct Endpoint<T> {
     held: Vec<u8>,
     /// What came from it.
     pub traffic: Traffic,
+    /// Whether it sent much at a time when it was last read.
+    lavish: bool,
 }
 
 impl<T: Transport> Endpoint<T> {
@@ -97,6 +118,7 @@ impl<T: Transport> Endpoint<T> {
             codec,
             held: Vec::new(),
             traffic: Traffic::default(),
+            lavish: false,
         }
     }
 
@@ -108,9 +130,36 @@ impl<T: Transport> Endpoint<T> {
         if held > 0 && self.link.is_readable() {
             buffer[..held].copy_from_slice(&self.held);
         }
-        match self.link.read(&mut buffer[held..], lent) {
+        let read = self.link.read(&mut buffer[held..], lent);
+        self.lavish = matches!(read, Read::Bytes(n) if held + n == buffer.len());
+        match read {
             Read::Bytes(n) => Read::Bytes(held + n),
             other => other,
+        }
+    }
+
+    /// Moves a message into the pipe, if its bytes need not be seen on the way
+    /// to `dst` and there are so many that this is cheaper than to copy them.
+    /// For few bytes it is not: it takes twice the calls.
+    #[inline]
+    pub fn fill(&mut self, dst: &Endpoint<T>, pipe: &mut Pipe) -> Option<Read> {
+        let unseen = self.lavish && self.codec.gives_unseen();
+        if !unseen || dst.codec.unseeing().is_none() || !dst.link.takes_pipe() {
+            return None;
+        }
+        let read = self.link.fill(pipe);
+        self.lavish = matches!(read, Some(Read::Bytes(n)) if n >= LAVISH);
+        read
+    }
+
+    /// Sends the message of `len` bytes that is in the pipe.
+    ///
+    /// # Errors
+    /// What broke the connection, once.
+    pub fn send_piped(&mut self, len: usize, pipe: &mut Pipe) -> io::Result<()> {
+        match self.codec.unseeing() {
+            Some(connection) => self.link.send_piped(&connection.head(len), pipe),
+            None => pipe.pour(|_| ()),
         }
     }
 

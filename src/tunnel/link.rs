@@ -6,7 +6,7 @@
 //! events and cleared by the socket itself.
 
 use crate::net::tls::{Acceptor, Secured};
-use crate::net::{Lent, Received, Taken, Transport};
+use crate::net::{Lent, Pipe, Received, Taken, Transport};
 use crate::wire::{Gather, WriteQueue};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
@@ -166,31 +166,49 @@ impl<T: Transport> Link<T> {
         if !self.is_readable() {
             return Read::Blocked;
         }
-        loop {
-            return match self.transport.read(into, lent) {
-                Ok(Received { bytes: 0, .. }) => {
-                    self.ended = true;
-                    Read::End
-                }
-                Ok(Received { bytes, drained }) => {
-                    self.alive = true;
-                    // What is drained still ends at the end if that was
-                    // announced: no further event will tell of it.
-                    if drained && !self.known.read_closed && !self.known.urgent {
-                        self.known.readable = false;
-                    }
-                    Read::Bytes(bytes)
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+        let received = uninterrupted(|| self.transport.read(into, lent));
+        self.received(received)
+    }
+
+    /// Moves what has come into the pipe, as it is; `None` if it has to be
+    /// read.
+    pub fn fill(&mut self, pipe: &mut Pipe) -> Option<Read> {
+        if !pipe.is_usable() || !self.is_readable() || self.known.urgent {
+            return None;
+        }
+        let plain = self.transport.plain()?;
+        match uninterrupted(|| pipe.fill(plain)) {
+            Err(e) if e.kind() == ErrorKind::Unsupported => None,
+            // A pipe can be full before the socket is empty.
+            filled => Some(self.received(filled.map(Received::some))),
+        }
+    }
+
+    /// Takes note of what a read brought.
+    #[inline]
+    fn received(&mut self, received: io::Result<Received>) -> Read {
+        match received {
+            Ok(Received { bytes: 0, .. }) => {
+                self.ended = true;
+                Read::End
+            }
+            Ok(Received { bytes, drained }) => {
+                self.alive = true;
+                // What is drained still ends at the end if that was
+                // announced: no further event will tell of it.
+                if drained && !self.known.read_closed && !self.known.urgent {
                     self.known.readable = false;
-                    Read::Blocked
                 }
-                Err(e) => {
-                    self.ended = true;
-                    Read::Broken(e)
-                }
-            };
+                Read::Bytes(bytes)
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                self.known.readable = false;
+                Read::Blocked
+            }
+            Err(e) => {
+                self.ended = true;
+                Read::Broken(e)
+            }
         }
     }
 
@@ -233,6 +251,33 @@ impl<T: Transport> Link<T> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the pipe can be emptied into this connection.
+    pub fn takes_pipe(&self) -> bool {
+        self.transport.plain().is_some()
+    }
+
+    /// Writes `head` and what is in the pipe, as [`send`](Self::send) does with
+    /// what was gathered; the pipe is empty then.
+    ///
+    /// # Errors
+    /// What broke the connection, once.
+    pub fn send_piped(&mut self, head: &[u8], pipe: &mut Pipe) -> io::Result<()> {
+        if self.writing != Writing::Open {
+            return pipe.pour(|_| ());
+        }
+        let mut written = 0;
+        if let (true, true, Some(plain)) = (
+            self.is_flushed(),
+            self.known.writable,
+            self.transport.plain(),
+        ) {
+            let taken = uninterrupted(|| pipe.send(head, plain));
+            written = self.taken(taken)?;
+        }
+        self.queue.push(&head[written.min(head.len())..]);
+        pipe.pour(|piece| self.queue.push(piece))
     }
 
     /// Writes what waits, and the end behind it if that is due.
@@ -289,29 +334,44 @@ impl<T: Transport> Link<T> {
     /// One write; 0 if the transport takes nothing now.
     #[inline]
     fn write(&mut self, slices: &[IoSlice<'_>], lent: &mut Lent) -> io::Result<usize> {
-        loop {
-            return match self.transport.write(slices, lent) {
-                Ok(Taken { bytes, full }) => {
-                    self.refused = full;
-                    self.known.writable &= !full;
-                    Ok(bytes)
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    self.refused = true;
-                    self.known.writable = false;
-                    Ok(0)
-                }
-                Err(e) => {
-                    self.abandon();
-                    Err(e)
-                }
-            };
+        let taken = uninterrupted(|| self.transport.write(slices, lent));
+        self.taken(taken)
+    }
+
+    /// Takes note of what became of a write; 0 if nothing was taken.
+    #[inline]
+    fn taken(&mut self, taken: io::Result<Taken>) -> io::Result<usize> {
+        match taken {
+            Ok(Taken { bytes, full }) => {
+                self.refused = full;
+                self.known.writable &= !full;
+                Ok(bytes)
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                self.refused = true;
+                self.known.writable = false;
+                Ok(0)
+            }
+            Err(e) => {
+                self.abandon();
+                Err(e)
+            }
         }
     }
 
     /// Bytes of memory that wait here.
     pub fn memory(&self) -> usize {
         self.queue.capacity()
+    }
+}
+
+/// Does it again while a signal interrupts it.
+#[inline]
+fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }

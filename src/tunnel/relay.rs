@@ -100,9 +100,18 @@ fn try_relay<T: Transport>(
         if !dst.link.is_flushed() {
             return Ok(Flow::Waiting);
         }
-        match src.read(&mut scratch.read, &mut scratch.made.lent) {
+        let lent = &mut scratch.made.lent;
+        let piped = src.fill(dst, &mut lent.pipe);
+        let in_pipe = piped.is_some();
+        match piped.unwrap_or_else(|| src.read(&mut scratch.read, lent)) {
             Read::Blocked => return Ok(Flow::Waiting),
             Read::Broken(e) => return Err(Stop::SourceBroken(e)),
+            Read::Bytes(n) if in_pipe => {
+                src.traffic.bytes += n as u64;
+                src.traffic.messages += 1;
+                dst.send_piped(n, &mut lent.pipe)
+                    .map_err(Stop::DestinationBroken)?;
+            }
             Read::Bytes(n) => carry(src, dst, &mut scratch.read[..n], &mut scratch.made)?,
             Read::End => {
                 carry_end(src, dst, &mut scratch.made)?;

@@ -92,6 +92,10 @@ impl Transport for Fake {
         Ok(())
     }
 
+    fn plain(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+
     fn local_address(&self) -> Option<std::net::SocketAddr> {
         None
     }

@@ -5,7 +5,7 @@
 //! ends within a character, neither a message nor a fragment: an incomplete
 //! character is held back until the rest of it comes.
 
-use super::header::{Header, Opcode};
+use super::header::{Encoded, Header, Opcode};
 use super::utf8::Utf8;
 use super::{FrameType, InvalidUtf8, Role, Text, mask};
 use crate::wire::{Chunk, End, Fault, Gather, Kind};
@@ -63,6 +63,24 @@ impl Encoder {
             }
             Kind::Text => self.encode_text(chunk, out),
         }
+    }
+
+    /// Whether a whole message goes out now with its bytes as they are: binary,
+    /// without a mask, and no other message is open.
+    pub fn takes_unseen(&self, latest: Option<Kind>) -> bool {
+        let binary = self.text.kind(latest) == Kind::Binary;
+        binary && self.keys.is_none() && !self.open && self.held.tail().is_empty()
+    }
+
+    /// The head of a message of `len` bytes that [go unseen](Self::takes_unseen).
+    pub fn head(&self, len: usize) -> Encoded {
+        let header = Header {
+            fin: true,
+            opcode: Opcode::Data(Kind::Binary),
+            len: len as u64,
+            mask: None,
+        };
+        header.encode()
     }
 
     /// Ends the stream of chunks: what is still held back can never be

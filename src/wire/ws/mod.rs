@@ -114,6 +114,17 @@ impl Connection {
         self.encoder.encode(chunk, self.decoder.latest_kind(), out)
     }
 
+    /// Whether messages go to the peer whatever their bytes are: see
+    /// [`head`](Self::head).
+    pub fn takes_unseen(&self) -> bool {
+        !self.close_sent && self.encoder.takes_unseen(self.decoder.latest_kind())
+    }
+
+    /// The head of a message of `len` bytes that [go unseen](Self::takes_unseen).
+    pub fn head(&self, len: usize) -> header::Encoded {
+        self.encoder.head(len)
+    }
+
     /// Ends the chunks for the peer: see [`Encoder::finish`].
     ///
     /// # Errors
