@@ -11,19 +11,21 @@ use std::process::ExitCode;
 use argh::FromArgs;
 use log::LevelFilter;
 
-use crate::address::Listen;
 use crate::config::Source;
 use check::CheckArgs;
+use demo::DemoArgs;
 use serve::Serve;
 use token::TokenArgs;
 
 mod check;
+mod demo;
 mod serve;
 #[cfg(test)]
 mod tests;
 mod token;
 
 pub use check::{Check, run_check};
+pub use demo::{Demo, run_demo};
 pub use token::{Token, run_token};
 
 /// Exit code for a command line that makes no sense.
@@ -41,8 +43,8 @@ pub enum Command {
     },
     /// Check a configuration file; see [`run_check`].
     Check(Check),
-    /// Serve the demonstration page here.
-    Demo(Listen),
+    /// Serve the demonstration page; see [`run_demo`].
+    Demo(Demo),
     /// Print a signed token; see [`run_token`].
     Token(Token),
 }
@@ -117,10 +119,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
             .map_err(|errors| Exit::usage(&command, &errors)),
         Some(Commands::Check(check)) => check.resolve().map(Command::Check).map_err(usage),
         Some(Commands::Token(token)) => token.resolve().map(Command::Token).map_err(usage),
-        Some(Commands::Demo(demo)) => match demo.listen.parse() {
-            Ok(listen) => Ok(Command::Demo(listen)),
-            Err(error) => Err(usage(format!("{error}"))),
-        },
+        Some(Commands::Demo(demo)) => demo.resolve().map(Command::Demo).map_err(usage),
         None => Err(Exit {
             text: help(),
             code: USAGE,
@@ -211,20 +210,5 @@ enum Commands {
     Serve(Box<Serve>),
     Check(CheckArgs),
     Token(TokenArgs),
-    Demo(Demo),
-}
-
-/// Serve a page to try the tunnel with, and a backend behind it.
-#[derive(FromArgs)]
-#[argh(
-    subcommand,
-    name = "demo",
-    help_triggers("-h", "--help", "help"),
-    usage = "[--listen LISTEN]",
-    note = "Exit codes: 0 stopped as told, 1 failure, 2 a command line that makes no sense."
-)]
-struct Demo {
-    /// the address for the browser (default: 127.0.0.1:8080)
-    #[argh(option, default = "String::from(\"127.0.0.1:8080\")")]
-    listen: String,
+    Demo(DemoArgs),
 }

@@ -2,11 +2,9 @@
 
 use adit::cli::{self, Command, Exit};
 use adit::config::Source;
-use adit::demo;
-use adit::server::{End, Loader, Server, Settings};
+use adit::server::{End, Loader, Server};
 use log::LevelFilter;
-use std::io::{self, Write};
-use std::net::TcpListener;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,9 +14,10 @@ fn main() -> ExitCode {
         Ok(Command::Check(check)) => return cli::run_check(&check).finish(),
         Ok(Command::Token(token)) => return cli::run_token(&token).finish(),
         Ok(Command::Serve { source, log }) => serve(source, log),
-        Ok(Command::Demo(listen)) => demo::settings(listen)
-            .map_err(|e| no_demo(&e))
-            .and_then(|(settings, service)| run_demo(settings, service)),
+        Ok(Command::Demo(demo)) => {
+            start_log(LevelFilter::Warn);
+            cli::run_demo(demo)
+        }
     };
     match done {
         Ok(End::Drained) => ExitCode::SUCCESS,
@@ -31,27 +30,7 @@ fn serve(source: Source, level: LevelFilter) -> Result<End, String> {
     start_log(level);
     let settings = source.load().map_err(|mistakes| mistakes.to_string())?;
     let load: Loader = Arc::new(move || source.load().map_err(|mistakes| mistakes.to_string()));
-    run(Server::new(settings, load).map_err(|e| format!("adit: {e}"))?)
-}
-
-fn no_demo(e: &io::Error) -> String {
-    format!("adit: cannot start the demo: {e}")
-}
-
-fn run_demo(settings: Settings, service: TcpListener) -> Result<End, String> {
-    start_log(LevelFilter::Warn);
-    let again = settings.clone();
-    let load: Loader = Arc::new(move || Ok(again.clone()));
     let server = Server::new(settings, load).map_err(|e| format!("adit: {e}"))?;
-    demo::start_backend(service).map_err(|e| no_demo(&e))?;
-    for address in server.addresses() {
-        // Who closed the output does not want to know.
-        let _ = writeln!(io::stdout(), "{}", demo::url(&address));
-    }
-    run(server)
-}
-
-fn run(server: Server) -> Result<End, String> {
     server.run().map_err(|e| format!("adit: {e}"))
 }
 

@@ -11,7 +11,8 @@ use super::{Exit, token};
 use crate::config::check::{self, Question};
 use crate::config::{self, Mistake, Mistakes};
 use crate::server::{Settings, Tls};
-use crate::tunnel::auth::{Secret, Vault};
+use crate::tunnel::access::Secret;
+use crate::tunnel::auth::Vault;
 
 /// A file to check, and perhaps a request to try on it.
 #[derive(Debug, PartialEq, Eq)]

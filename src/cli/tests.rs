@@ -370,7 +370,7 @@ fn the_version_is_the_crates() {
 
 #[test]
 fn the_demo_listens_on_loopback() {
-    let at = |text: &str| Ok(Command::Demo(text.parse().unwrap()));
+    let at = |text: &str| Ok(Command::Demo(Demo(text.parse().unwrap())));
     assert_eq!(typed(&["demo"]), at("127.0.0.1:8080"));
     assert_eq!(typed(&["demo", "--listen=[::1]:0"]), at("[::1]:0"));
 }

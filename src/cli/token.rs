@@ -8,7 +8,8 @@ use argh::FromArgs;
 use super::Exit;
 use crate::address::Backend;
 use crate::config;
-use crate::tunnel::auth::vault::{Fault, read_key};
+use crate::tunnel::access::Fault;
+use crate::tunnel::auth::vault::read_key;
 use crate::tunnel::auth::{Grant, jwt};
 use crate::tunnel::policy::OriginRule;
 

@@ -12,9 +12,9 @@ use super::tls::{CERTIFICATE, CertificateDraft};
 use super::words::{AUTH, GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
 use super::{Mistake, Mistakes, overlap, values};
 use crate::address::Listen;
-use crate::net::certificate::CertificateFiles;
+use crate::net::tls_files::CertificateFiles;
 use crate::server::Settings;
-use crate::tunnel::auth::Auth;
+use crate::tunnel::access::Auth;
 
 /// Reads a configuration file.
 ///

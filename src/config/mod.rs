@@ -46,7 +46,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::server::Settings;
-use crate::tunnel::auth::vault::Fault;
+use crate::tunnel::access::Fault;
 
 pub mod check;
 mod draft;

@@ -1,7 +1,7 @@
 //! TLS at a listener, on its way from words to settings.
 
 use super::words::Word;
-use crate::net::certificate::{CertificateFiles, ServerTls};
+use crate::net::tls_files::{CertificateFiles, ServerTls};
 use std::path::PathBuf;
 
 /// TLS at a listener, as far as it was given.

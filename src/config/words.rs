@@ -13,7 +13,7 @@ use crate::address::{Backend, Listen};
 use crate::cidr::Cidr;
 use crate::server::Settings;
 use crate::server::settings::Sandbox;
-use crate::tunnel::auth::Auth;
+use crate::tunnel::access::Auth;
 use crate::tunnel::identity::TrustedProxy;
 use crate::tunnel::policy::{OriginRule, Route};
 use crate::wire::framing::Framing;

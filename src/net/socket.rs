@@ -2,8 +2,8 @@
 //! begun.
 
 use super::stream::Stream;
-use super::tls::{Acceptor, Connector, Secured, Session};
-use super::transport::{Lent, Received, Taken, Transport};
+use super::tls::{Acceptor, Connector, Session};
+use super::transport::{Lent, Received, Secured, Taken, Transport};
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use std::io::{self, IoSlice};

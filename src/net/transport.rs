@@ -2,7 +2,7 @@
 //! socket, with or without TLS, or a pair of buffers in a test.
 
 use super::pipe::Pipe;
-use super::tls::{Acceptor, Secured};
+use super::tls::Acceptor;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -35,6 +35,20 @@ pub struct Taken {
     /// Whether it is certain that nothing more fits: an event will tell when
     /// there is room.
     pub full: bool,
+}
+
+/// What TLS tells of the other side. A certificate that was shown is a good
+/// one, else there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secured {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The protocol that was agreed on.
+    pub alpn: Option<Vec<u8>>,
+    /// Whether a certificate was shown.
+    pub certificate: bool,
+    /// The common name in it.
+    pub common_name: Option<String>,
 }
 
 /// Buffers that a transport may use during a call, the same for the whole loop.

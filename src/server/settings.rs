@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::guard::Limits;
 use crate::address::Listen;
-use crate::net::certificate::ServerTls;
-use crate::tunnel::auth;
+use crate::net::tls_files::ServerTls;
+use crate::tunnel::access;
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::pages::Page;
 use crate::tunnel::policy::Route;
@@ -54,7 +54,7 @@ impl Settings {
     /// readable, so whatever is read later has to be among them.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let read = self.file.iter().map(PathBuf::as_path);
-        read.chain(auth::files(&self.routes))
+        read.chain(access::files(&self.routes))
             .chain(self.tls_files())
     }
 }

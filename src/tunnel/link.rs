@@ -5,8 +5,8 @@
 //! operation proves it over. So `readable` and `writable` are sticky, set by
 //! events and cleared by the socket itself.
 
-use crate::net::tls::{Acceptor, Secured};
-use crate::net::{Lent, Pipe, Received, Taken, Transport};
+use crate::net::tls::Acceptor;
+use crate::net::{Lent, Pipe, Received, Secured, Taken, Transport};
 use crate::wire::{Gather, WriteQueue};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;

@@ -8,6 +8,7 @@
 //! not) and it answers with what it needs next; it knows no poll, and every
 //! phase can be driven in a test without a socket.
 
+pub mod access;
 pub mod auth;
 pub mod deadlines;
 pub mod ending;

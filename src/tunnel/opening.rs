@@ -4,7 +4,8 @@
 //! The backend is connected before the 101 goes out, so that a failure is an
 //! honest HTTP status and a retry is invisible to the client.
 
-use super::auth::{self, Admission, Offered, PasswordCheck, Vault};
+use super::access::is_bearer;
+use super::auth::{self, PasswordCheck, Vault};
 use super::greeting::Facts;
 use super::identity::{Client, Trusted, identify};
 use super::introduction::{Introduction, Step};
@@ -16,8 +17,8 @@ use super::relay::Scratch;
 use super::{Gate, Label};
 use crate::address::{Backend, Listen};
 use crate::net::stream::canonical;
-use crate::net::tls::{Acceptor, Secured};
-use crate::net::{Peer, Transport};
+use crate::net::tls::Acceptor;
+use crate::net::{Peer, Secured, Transport};
 use crate::wire::Refusal;
 use crate::wire::framing::Framing;
 use crate::wire::http::{MAX_HEAD, Request};
@@ -370,7 +371,7 @@ fn decide(
     let mut subprotocols = upgrade
         .as_ref()
         .map_or(Vec::new(), |u| u.subprotocols.clone());
-    subprotocols.retain(|name| !auth::offered::is_bearer(name));
+    subprotocols.retain(|name| !is_bearer(name));
     let asked = policy::Request {
         host: request.host,
         https: sender.client.https,
@@ -388,7 +389,7 @@ fn decide(
     if !choice.route.addresses.admit(sender.client.address.ip()) {
         return Err(Refusal::Address);
     }
-    let admission = admit(request, origin, choice.route, rules)?;
+    let admission = auth::admit(choice.route, rules.vault, request, origin, rules.unix_time)?;
     let extras = &sender.connection.extras;
     let facts = Facts {
         client: sender.client.address,
@@ -412,20 +413,6 @@ fn decide(
         preface,
         terms: Terms::of(choice.route),
     }))
-}
-
-/// Whom the request comes from, if its route asks for that.
-fn admit(
-    request: &Request<'_>,
-    origin: Option<&str>,
-    route: &Route,
-    rules: Rules<'_>,
-) -> Result<Admission, Refusal> {
-    if !route.auth.is_asked() && route.token_map.is_none() {
-        return Ok(Admission::default());
-    }
-    let offered = Offered::read(request, route.auth.cookie.as_deref())?;
-    auth::judge(route, rules.vault, &offered, origin, rules.unix_time)
 }
 
 /// The path without its query, in which a token may stand.

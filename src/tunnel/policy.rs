@@ -15,10 +15,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Refusal;
-use super::auth::Auth;
+use super::access::Auth;
 use super::greeting::Greeting;
 use crate::address::{Backend, Listen};
-use crate::net::certificate::ClientTls;
+use crate::net::tls_files::ClientTls;
 use crate::wire::framing::Framing;
 use crate::wire::proxy_protocol::Version;
 use crate::wire::ws::{FrameType, InvalidUtf8};
@@ -105,6 +105,13 @@ impl Default for Route {
             token_map: None,
             timeouts: Timeouts::default(),
         }
+    }
+}
+
+impl Route {
+    /// Whether clients have to bring anything.
+    pub fn asks(&self) -> bool {
+        self.auth.is_asked() || self.token_map.is_some()
     }
 }
 

@@ -2,8 +2,8 @@
 //! a clock that is moved by hand.
 
 use super::*;
-use crate::net::tls::{Acceptor, Secured};
-use crate::net::{Lent, Received, Taken};
+use crate::net::tls::Acceptor;
+use crate::net::{Lent, Received, Secured, Taken};
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::policy::Route;
 use crate::wire::framing::Framing;

@@ -24,95 +24,14 @@ pub use offered::Offered;
 pub use vault::Vault;
 
 use super::Refusal;
+use super::access::{Admission, Auth, Fault, Secret};
 use super::policy::Route;
 use crate::address::Backend;
+use crate::wire::http::Request;
 use crate::wire::{Challenge, Lack};
-use std::collections::HashMap;
-
 use ring::digest::{SHA256, digest};
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
-
-/// What a route asks of its clients.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Auth {
-    /// A file of tokens that are let in.
-    pub token_file: Option<PathBuf>,
-    /// A file with the key that signed tokens are checked with.
-    pub hmac_key_file: Option<PathBuf>,
-    /// A file of users and the hashes of their passwords.
-    pub basic_file: Option<PathBuf>,
-    /// The cookie that may hold the token.
-    pub cookie: Option<String>,
-    /// What the challenge calls the place; `None`: `adit`.
-    pub realm: Option<String>,
-}
-
-impl Auth {
-    /// Whether a file or a signature says which tokens are let in.
-    pub fn takes_tokens(&self) -> bool {
-        self.token_file.is_some() || self.hmac_key_file.is_some()
-    }
-
-    /// Whether anything is asked for.
-    pub fn is_asked(&self) -> bool {
-        self.takes_tokens() || self.basic_file.is_some()
-    }
-}
-
-/// The files that these routes read, and read again while they serve.
-pub fn files(routes: &[Route]) -> Vec<&Path> {
-    let mut files = Vec::new();
-    for Route {
-        auth, token_map, ..
-    } in routes
-    {
-        let of_route = [
-            &auth.token_file,
-            &auth.hmac_key_file,
-            &auth.basic_file,
-            token_map,
-        ];
-        files.extend(of_route.into_iter().filter_map(|file| file.as_deref()));
-    }
-    files.sort_unstable();
-    files.dedup();
-    files
-}
-
-/// Something that may not be shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps a text from being shown by accident.
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
-    }
-
-    /// The text itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-/// Whom a client turned out to be, and what that means for its tunnel.
-#[derive(Debug, Default)]
-pub struct Admission {
-    /// The name of the token or the user.
-    pub subject: Option<String>,
-    /// The backend that the token chose.
-    pub backend: Option<Backend>,
-    /// A password that has to be checked first.
-    pub password: Option<Box<PasswordCheck>>,
-}
 
 /// What a good token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,6 +42,24 @@ pub struct Grant {
     pub backend: Option<Backend>,
     /// The origin that it is for.
     pub origin: Option<String>,
+}
+
+/// Whom a request comes from, if its route asks for that; see [`judge`].
+///
+/// # Errors
+/// What to tell the client.
+pub fn admit(
+    route: &Route,
+    vault: &Vault,
+    request: &Request<'_>,
+    origin: Option<&str>,
+    now: u64,
+) -> Result<Admission, Refusal> {
+    if !route.asks() {
+        return Ok(Admission::default());
+    }
+    let offered = Offered::read(request, route.auth.cookie.as_deref())?;
+    judge(route, vault, &offered, origin, now)
 }
 
 /// Whether what was offered opens this route, at a time in Unix seconds. The

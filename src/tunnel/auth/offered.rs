@@ -7,13 +7,11 @@
 //! subprotocol to anybody else: it is never chosen and never echoed.
 
 use super::Secret;
+use crate::tunnel::access::BEARER;
 use crate::wire::Refusal;
 use crate::wire::http::Request;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-
-/// What stands before the token in a subprotocol.
-const BEARER: &str = "bearer.";
 
 /// What a request brings along.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,11 +29,6 @@ pub struct Basic {
     pub user: String,
     /// The password.
     pub password: Secret,
-}
-
-/// Whether an offered subprotocol is a token.
-pub fn is_bearer(subprotocol: &str) -> bool {
-    subprotocol.starts_with(BEARER)
 }
 
 impl Offered {

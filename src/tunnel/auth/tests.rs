@@ -1,8 +1,10 @@
 //! Judgements: what opens which route, and how the files change under it.
 
 use super::*;
+use crate::tunnel::access::files;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const NOW: u64 = 1_000_000;

@@ -7,6 +7,7 @@
 //! limit. One that is then missing or has mistakes is reported, once, and what
 //! it said before still holds.
 
+use super::Fault;
 use super::htpasswd::Htpasswd;
 use super::jwt::Key;
 use super::token_file::TokenFile;
@@ -27,27 +28,6 @@ const MAX_FILE: u64 = 1 << 20;
 
 /// How long a look at the stamps is good for.
 const GLANCE: Duration = Duration::from_secs(1);
-
-/// Something that is wrong with a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The file.
-    pub file: PathBuf,
-    /// Where in it, counted from 1; `None` where it is about the whole.
-    pub line: Option<usize>,
-    /// What was seen and what is allowed.
-    pub text: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
-        match self.line {
-            Some(line) => write!(f, "{file}:{line}: {}", self.text),
-            None => write!(f, "{file}: {}", self.text),
-        }
-    }
-}
 
 /// A file's content.
 trait Content: Sized {

@@ -5,12 +5,15 @@
 //! front of a record that has not come whole and the end of one that the
 //! socket did not take.
 
-use super::records::{OVERHEAD, Opened, RECORD, open, seal};
+mod certificate;
+mod records;
+mod x509;
+
 use super::stream::Stream;
-use super::transport::{Lent, Received, Taken};
-use super::x509;
+use super::transport::{Lent, Received, Secured, Taken};
 use crate::queue::WriteQueue;
 use log::debug;
+use records::{OVERHEAD, Opened, RECORD, open, seal};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
@@ -29,27 +32,13 @@ const MOST_HELD: usize = 64 * 1024;
 
 /// How a listener answers TLS handshakes.
 #[derive(Clone, Debug)]
-pub struct Acceptor(pub(super) Arc<ServerConfig>);
+pub struct Acceptor(Arc<ServerConfig>);
 
 /// How a backend is asked for TLS.
 #[derive(Clone, Debug)]
 pub struct Connector {
-    pub(super) config: Arc<ClientConfig>,
-    pub(super) name: ServerName<'static>,
-}
-
-/// What TLS tells of the other side. A certificate that was shown is a good
-/// one, else there is no connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Secured {
-    /// `TLSv1.2` or `TLSv1.3`.
-    pub version: &'static str,
-    /// The protocol that was agreed on.
-    pub alpn: Option<Vec<u8>>,
-    /// Whether a certificate was shown.
-    pub certificate: bool,
-    /// The common name in it.
-    pub common_name: Option<String>,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
 }
 
 enum Connection {
@@ -161,7 +150,7 @@ impl Session {
         Ok(each!(&self.connection, tls => !tls.is_handshaking()))
     }
 
-    /// See [`Transport::read`](super::Transport::read).
+    /// See [`Transport::read`](crate::net::Transport::read).
     ///
     /// # Errors
     /// `WouldBlock`, or what broke the connection or its protection.
@@ -294,7 +283,7 @@ impl Session {
         Ok(())
     }
 
-    /// See [`Transport::write`](super::Transport::write).
+    /// See [`Transport::write`](crate::net::Transport::write).
     ///
     /// # Errors
     /// `WouldBlock`, or what broke the connection.

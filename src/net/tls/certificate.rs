@@ -3,8 +3,8 @@
 //! Everything that can be wrong with them is found here, at the start, at a
 //! reload and by `adit check`, and named with its file.
 
-use super::tls::{Acceptor, Connector};
-use super::x509;
+use super::{Acceptor, Connector, x509};
+use crate::net::tls_files::{CertificateFiles, ClientTls, ServerTls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::{Ticketer, default_provider};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -18,58 +18,14 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, RootCertStore, ServerConfig,
     SignatureScheme,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How long before its end a certificate is warned of.
 const SOON: Duration = Duration::from_secs(14 * 86400);
 
-/// A certificate chain and its key, both PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// The chain, the certificate itself first.
-    pub cert: PathBuf,
-    /// The key: PKCS#8, PKCS#1 or SEC1.
-    pub key: PathBuf,
-}
-
-/// TLS at a listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerTls {
-    /// What the client may be shown, chosen by SNI; the first is the default.
-    pub certificates: Vec<CertificateFiles>,
-    /// Who may sign clients' certificates; `None`: they are not asked for.
-    pub client_ca: Option<PathBuf>,
-    /// Whether a client needs one.
-    pub client_required: bool,
-    /// Whether plain HTTP and WebSocket are spoken there as well.
-    pub plain: bool,
-}
-
-/// TLS towards a backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientTls {
-    /// Who may sign the backend's certificate; `None`: the public authorities.
-    pub ca: Option<PathBuf>,
-    /// Whether any certificate will do.
-    pub insecure: bool,
-    /// What the backend is shown, if anything: a certificate chain ...
-    pub cert: Option<PathBuf>,
-    /// ... and its key.
-    pub key: Option<PathBuf>,
-}
-
 impl ServerTls {
-    /// All files that the settings name.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let pairs = self
-            .certificates
-            .iter()
-            .flat_map(|files| [&files.cert, &files.key]);
-        pairs.chain(&self.client_ca).map(PathBuf::as_path)
-    }
-
     /// Reads the files, and says what will be wrong with them soon.
     ///
     /// # Errors
@@ -112,12 +68,6 @@ impl ServerTls {
 }
 
 impl ClientTls {
-    /// All files that the settings name.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let files = [&self.cert, &self.key, &self.ca];
-        files.into_iter().flatten().map(PathBuf::as_path)
-    }
-
     /// Reads the files, for a backend of this name.
     ///
     /// # Errors

@@ -1,0 +1,120 @@
+//! What a route may ask of its clients, and what comes of it: the words that the
+//! rest of the program has for who may connect.
+//!
+//! The proofs themselves are judged in [`auth`](super::auth), which a build may
+//! lack.
+
+use super::auth::PasswordCheck;
+use super::policy::Route;
+use crate::address::Backend;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What stands before the token in a subprotocol.
+pub(super) const BEARER: &str = "bearer.";
+
+/// Whether an offered subprotocol is a token.
+pub fn is_bearer(subprotocol: &str) -> bool {
+    subprotocol.starts_with(BEARER)
+}
+
+/// What a route asks of its clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Auth {
+    /// A file of tokens that are let in.
+    pub token_file: Option<PathBuf>,
+    /// A file with the key that signed tokens are checked with.
+    pub hmac_key_file: Option<PathBuf>,
+    /// A file of users and the hashes of their passwords.
+    pub basic_file: Option<PathBuf>,
+    /// The cookie that may hold the token.
+    pub cookie: Option<String>,
+    /// What the challenge calls the place; `None`: `adit`.
+    pub realm: Option<String>,
+}
+
+impl Auth {
+    /// Whether a file or a signature says which tokens are let in.
+    pub fn takes_tokens(&self) -> bool {
+        self.token_file.is_some() || self.hmac_key_file.is_some()
+    }
+
+    /// Whether anything is asked for.
+    pub fn is_asked(&self) -> bool {
+        self.takes_tokens() || self.basic_file.is_some()
+    }
+}
+
+/// The files that these routes read, and read again while they serve.
+pub fn files(routes: &[Route]) -> Vec<&Path> {
+    let mut files = Vec::new();
+    for Route {
+        auth, token_map, ..
+    } in routes
+    {
+        let of_route = [
+            &auth.token_file,
+            &auth.hmac_key_file,
+            &auth.basic_file,
+            token_map,
+        ];
+        files.extend(of_route.into_iter().filter_map(|file| file.as_deref()));
+    }
+    files.sort_unstable();
+    files.dedup();
+    files
+}
+
+/// Something that may not be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text from being shown by accident.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Whom a client turned out to be, and what that means for its tunnel.
+#[derive(Debug, Default)]
+pub struct Admission {
+    /// The name of the token or the user.
+    pub subject: Option<String>,
+    /// The backend that the token chose.
+    pub backend: Option<Backend>,
+    /// A password that has to be checked first.
+    pub password: Option<Box<PasswordCheck>>,
+}
+
+/// Something that is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file.
+    pub file: PathBuf,
+    /// Where in it, counted from 1; `None` where it is about the whole.
+    pub line: Option<usize>,
+    /// What was seen and what is allowed.
+    pub text: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match self.line {
+            Some(line) => write!(f, "{file}:{line}: {}", self.text),
+            None => write!(f, "{file}: {}", self.text),
+        }
+    }
+}
