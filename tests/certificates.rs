@@ -93,7 +93,7 @@ impl Asking {
             "--client-auth",
             client_auth,
             "--greeting",
-            r"[%c]\n",
+            r"[%c][%C]\n",
         ];
         Asking {
             adit: Adit::serve(&options),
@@ -104,7 +104,7 @@ impl Asking {
         }
     }
 
-    /// The backend learns the name in a verified certificate.
+    /// The backend learns the names in a verified certificate.
     #[track_caller]
     fn admits(&self, dialer: &Dialer, greeting: &str) {
         let _client = dialer.open(&self.adit.address);
@@ -127,8 +127,8 @@ impl Asking {
 fn a_required_certificate_is_required_and_verified() {
     let asking = Asking::serve("required");
     asking.admits(
-        &asking.showing(&asking.clients.issue(&["alice"])),
-        "[alice]\n",
+        &asking.showing(&asking.clients.issue(&["alice", "192.0.2.1", "::1"])),
+        "[alice][DNS:alice,IP:192.0.2.1,IP:::1]\n",
     );
     let stranger = Authority::new("clients").issue(&["alice"]);
     let expired = asking.clients.issue_expired(&["alice"], 1);
@@ -143,8 +143,11 @@ fn a_required_certificate_is_required_and_verified() {
 #[test]
 fn an_optional_certificate_is_verified_if_it_is_there() {
     let asking = Asking::serve("optional");
-    asking.admits(&Dialer::new(&asking.servers), "[]\n");
-    asking.admits(&asking.showing(&asking.clients.issue(&["bob"])), "[bob]\n");
+    asking.admits(&Dialer::new(&asking.servers), "[][]\n");
+    asking.admits(
+        &asking.showing(&asking.clients.issue(&["bob"])),
+        "[bob][DNS:bob]\n",
+    );
     let stranger = Authority::new("clients").issue(&["bob"]);
     asking.refuses(&asking.showing(&stranger));
     asking.refuses(&asking.showing(&asking.clients.issue_expired(&["bob"], 1)));
@@ -158,7 +161,7 @@ fn a_resumed_session_still_knows_its_client() {
     let asking = Asking::serve("required");
     let dialer = asking.showing(&asking.clients.issue(&["alice"]));
     for _ in 0..3 {
-        asking.admits(&dialer, "[alice]\n");
+        asking.admits(&dialer, "[alice][DNS:alice]\n");
     }
 }
 

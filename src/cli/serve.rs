@@ -42,7 +42,8 @@ use crate::config::{self, Source};
   %a %h %p            the client's address, host name or address, and port
   %H %u %q            the Host header, the path, the query
   %o %s               the origin, the subprotocol
-  %t %c %%            the token's subject, the certificate's name, a %
+  %t %c %C %%         the token's subject, the certificate's common name and
+                      alternative names, a %
 ",
     note = "Times: 500ms, 10s, 5m, 1h, or a number of seconds.
 Sizes: a number of bytes, or 64KiB, 1MiB, 1MB, 1GiB.",

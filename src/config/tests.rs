@@ -389,7 +389,7 @@ fn proxy_headers_need_somebody_to_trust() {
             &[
                 "5: send-proxy \"true\": write v1, v2 or off",
                 "6: greeting: %x stands for nothing; write %a, %h, %p, %H, %u, %q, %o, %s, %t, \
-                 %c or %%",
+                 %c, %C or %%",
             ],
         ),
     ]);

@@ -404,8 +404,8 @@ mod tests {
         (
             "greeting",
             "WEBIRC secret adit %x",
-            "greeting: %x stands for nothing; write %a, %h, %p, %H, %u, %q, %o, %s, %t, %c \
-                 or %%",
+            "greeting: %x stands for nothing; write %a, %h, %p, %H, %u, %q, %o, %s, %t, %c, \
+                 %C or %%",
         ),
         (
             "path",

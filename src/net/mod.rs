@@ -15,4 +15,4 @@ pub use pipe::Pipe;
 pub use resolve::{Address, resolve};
 pub use socket::Socket;
 pub use stream::Stream;
-pub use transport::{Lent, Received, Secured, Taken, Transport};
+pub use transport::{AlternativeName, Lent, Received, Secured, Taken, Transport};

@@ -37,6 +37,15 @@ pub struct Taken {
     pub full: bool,
 }
 
+/// A name beside the subject's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlternativeName {
+    /// `DNS`, `email`, `URI` or `IP`.
+    pub kind: &'static str,
+    /// The name itself.
+    pub name: String,
+}
+
 /// What TLS tells of the other side. A certificate that was shown is a good
 /// one, else there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +58,8 @@ pub struct Secured {
     pub certificate: bool,
     /// The common name in it.
     pub common_name: Option<String>,
+    /// The alternative names in it.
+    pub alternative_names: Vec<AlternativeName>,
 }
 
 /// Buffers that a transport may use during a call, the same for the whole loop.

@@ -4,7 +4,8 @@
 //! RFC 3986 does not allow in a URI, so line breaks, spaces, quotes, control
 //! and non-ASCII characters, is percent-encoded, and one pass of decoding gives
 //! the value back. The Host, path, query and origin are in that encoding
-//! already, so their `%` stays; in the other fields it becomes `%25`.
+//! already, so their `%` stays; in the other fields it becomes `%25`. A comma
+//! within an alternative name is `%2C`, since one stands between two of them.
 //!
 //! | letter | field |
 //! |---|---|
@@ -18,11 +19,12 @@
 //! | `%s` | the subprotocol |
 //! | `%t` | the subject of the client's token |
 //! | `%c` | the common name in the client's certificate, if that was verified |
+//! | `%C` | the alternative names in it, like `DNS:a.example,IP:192.0.2.1` |
 //! | `%%` | a percent sign |
 //!
 //! What a client does not have is empty.
 
-use crate::net::Peer;
+use crate::net::{AlternativeName, Peer};
 use std::str::FromStr;
 
 /// What is known of a tunnel's client.
@@ -44,6 +46,8 @@ pub struct Facts<'a> {
     pub subject: &'a str,
     /// The common name in its certificate, if that was verified, or empty.
     pub common_name: &'a str,
+    /// The alternative names in a certificate that was shown to adit itself.
+    pub alternative_names: &'a [AlternativeName],
 }
 
 /// What stands for a letter.
@@ -58,9 +62,10 @@ enum Field {
     Subprotocol,
     Subject,
     CommonName,
+    AlternativeNames,
 }
 
-const FIELDS: [(char, Field); 10] = [
+const FIELDS: [(char, Field); 11] = [
     ('a', Field::Address),
     ('h', Field::Address),
     ('p', Field::Port),
@@ -71,6 +76,7 @@ const FIELDS: [(char, Field); 10] = [
     ('s', Field::Subprotocol),
     ('t', Field::Subject),
     ('c', Field::CommonName),
+    ('C', Field::AlternativeNames),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,17 +144,24 @@ impl Greeting {
 
 impl Field {
     fn write(self, facts: &Facts<'_>, out: &mut Vec<u8>) {
-        let mut free = |value: &str| escape(value, true, out);
+        let mut free = |value: &str| escape(value, "%", out);
         match self {
             Field::Address => free(&address(facts.client)),
             Field::Port => free(&port(facts.client)),
             Field::Subprotocol => free(facts.subprotocol),
             Field::Subject => free(facts.subject),
             Field::CommonName => free(facts.common_name),
-            Field::Host => escape(facts.host, false, out),
-            Field::Path => escape(facts.path, false, out),
-            Field::Query => escape(facts.query, false, out),
-            Field::Origin => escape(facts.origin, false, out),
+            Field::AlternativeNames => {
+                for (index, AlternativeName { kind, name }) in (0..).zip(facts.alternative_names) {
+                    let comma = if index > 0 { "," } else { "" };
+                    out.extend_from_slice(format!("{comma}{kind}:").as_bytes());
+                    escape(name, "%,", out);
+                }
+            }
+            Field::Host => escape(facts.host, "", out),
+            Field::Path => escape(facts.path, "", out),
+            Field::Query => escape(facts.query, "", out),
+            Field::Origin => escape(facts.origin, "", out),
         }
     }
 }
@@ -170,11 +183,12 @@ fn port(client: Peer) -> String {
     }
 }
 
-/// Appends the value so that it cannot leave its field.
-fn escape(value: &str, percent_too: bool, out: &mut Vec<u8>) {
+/// Appends the value so that it cannot leave its field; `too` are characters
+/// that a URI may have and the field may not.
+fn escape(value: &str, too: &str, out: &mut Vec<u8>) {
     for byte in value.bytes() {
-        let in_uri = byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte);
-        if in_uri || (byte == b'%' && !percent_too) {
+        let in_uri = byte.is_ascii_alphanumeric() || b"%-._~:/?#[]@!$&'()*+,;=".contains(&byte);
+        if in_uri && !too.as_bytes().contains(&byte) {
             out.push(byte);
         } else {
             out.extend_from_slice(format!("%{byte:02X}").as_bytes());
@@ -199,7 +213,16 @@ mod tests {
             subprotocol: "text.ircv3.net",
             subject: "alice",
             common_name: "Alice A",
+            alternative_names: &[],
         }
+    }
+
+    fn names(names: &[(&'static str, &str)]) -> Vec<AlternativeName> {
+        let of = |&(kind, name): &(_, &str)| AlternativeName {
+            kind,
+            name: name.to_owned(),
+        };
+        names.iter().map(of).collect()
     }
 
     fn say(template: &str, facts: &Facts<'_>) -> String {
@@ -227,6 +250,7 @@ mod tests {
             ("%s", "text.ircv3.net"),
             ("%t", "alice"),
             ("%c", "Alice%20A"),
+            ("%C", ""),
             ("100%%%p%%a", "100%4711%a"),
         ] {
             assert_eq!(say(template, &facts), expected, "{template}");
@@ -262,11 +286,34 @@ mod tests {
             subprotocol: &all,
             subject: &all,
             common_name: &all,
+            alternative_names: &names(&[("DNS", &all), ("URI", &all)]),
         };
         for letter in FIELDS.map(|(letter, _)| letter) {
             let said = say(&format!("%{letter}"), &facts);
             let safe = |b: u8| b.is_ascii_graphic() && !b"\"\\<>^`{|}".contains(&b);
             assert!(said.bytes().all(safe), "%{letter}: {said}");
+        }
+    }
+
+    #[test]
+    fn alternative_names_are_told_apart_by_commas() {
+        for (certificate, expected) in [
+            (&[("DNS", "a.example")][..], "DNS:a.example"),
+            (
+                &[
+                    ("email", "a@b"),
+                    ("URI", "x:y,DNS:z"),
+                    ("IP", "2001:db8::1"),
+                ],
+                "email:a@b,URI:x:y%2CDNS:z,IP:2001:db8::1",
+            ),
+            (&[("URI", "a%2Cb c\r\n")], "URI:a%252Cb%20c%0D%0A"),
+        ] {
+            let facts = Facts {
+                alternative_names: &names(certificate),
+                ..facts("unix")
+            };
+            assert_eq!(say("%C", &facts), expected);
         }
     }
 
@@ -286,7 +333,7 @@ mod tests {
         for (template, error) in [
             (
                 "WEBIRC %x",
-                "%x stands for nothing; write %a, %h, %p, %H, %u, %q, %o, %s, %t, %c or %%",
+                "%x stands for nothing; write %a, %h, %p, %H, %u, %q, %o, %s, %t, %c, %C or %%",
             ),
             ("%A", "%A stands for nothing"),
             ("% ", "%  stands for nothing"),

@@ -18,7 +18,7 @@ use super::{Gate, Label};
 use crate::address::{Backend, Listen};
 use crate::net::stream::canonical;
 use crate::net::tls::Acceptor;
-use crate::net::{Peer, Secured, Transport};
+use crate::net::{AlternativeName, Peer, Secured, Transport};
 use crate::wire::Refusal;
 use crate::wire::framing::Framing;
 use crate::wire::http::{MAX_HEAD, Request};
@@ -158,6 +158,8 @@ struct Way {
 struct Sender {
     client: Client,
     connection: Connection,
+    /// What its certificate says beside what a PROXY header can.
+    alternative_names: Vec<AlternativeName>,
 }
 
 impl Opening {
@@ -321,6 +323,7 @@ impl Opening {
             _ => Extras::default(),
         };
         // So it is with this connection's own TLS.
+        let mut alternative_names = Vec::new();
         if let Some(secured) = way.secured.filter(|_| client.address == introduced) {
             extras.alpn = secured.alpn;
             extras.ssl = Some(Ssl {
@@ -331,6 +334,7 @@ impl Opening {
                 version: Some(secured.version.to_owned()),
                 common_name: secured.common_name,
             });
+            alternative_names = secured.alternative_names;
         }
         client.https |= extras.ssl.as_ref().is_some_and(|ssl| ssl.tls);
         let id = header.and_then(|header| header.extras.unique_id.clone());
@@ -343,6 +347,7 @@ impl Opening {
                 destination: destination.or(way.local),
                 extras,
             },
+            alternative_names,
         })
     }
 }
@@ -400,6 +405,7 @@ fn decide(
         subprotocol: choice.subprotocol.unwrap_or_default(),
         subject: admission.subject.as_deref().unwrap_or_default(),
         common_name: extras.verified_name().unwrap_or_default(),
+        alternative_names: &sender.alternative_names,
     };
     let preface = preface(choice.route, &facts, &sender.connection);
     Ok(Outcome::Accepted(Accepted {

@@ -67,6 +67,7 @@ mod tests {
             subprotocol: "",
             subject: "",
             common_name: "",
+            alternative_names: &[],
         }
     }
 

@@ -120,15 +120,16 @@ impl Session {
     /// What is known of the other side now.
     pub fn secured(&self) -> Secured {
         each!(&self.connection, tls => {
-            let certificates = tls.peer_certificates().unwrap_or_default();
+            let own = tls.peer_certificates().and_then(|chain| chain.first());
             Secured {
                 version: match tls.protocol_version() {
                     Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
                     _ => "TLSv1.3",
                 },
                 alpn: tls.alpn_protocol().map(<[u8]>::to_vec),
-                certificate: !certificates.is_empty(),
-                common_name: certificates.first().and_then(|own| x509::common_name(own)),
+                certificate: own.is_some(),
+                common_name: own.and_then(|own| x509::common_name(own)),
+                alternative_names: own.map_or(Vec::new(), |own| x509::alternative_names(own)),
             }
         })
     }

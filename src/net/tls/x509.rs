@@ -1,25 +1,45 @@
 //! The little of a certificate that rustls does not tell: until when it is
-//! valid, and its common name (RFC 5280 section 4.1).
+//! valid, and its names (RFC 5280 section 4.1).
 //!
 //! Nothing is verified here. A certificate that cannot be read just has no
-//! answer.
+//! answer, and a name of which it is not sure what text it is, is none.
 
+use crate::net::AlternativeName;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
+const BOOLEAN: u8 = 0x01;
+const OCTET_STRING: u8 = 0x04;
 const OBJECT_IDENTIFIER: u8 = 0x06;
+const UTF8_STRING: u8 = 0x0c;
+const PRINTABLE_STRING: u8 = 0x13;
+const TELETEX_STRING: u8 = 0x14;
+const IA5_STRING: u8 = 0x16;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
 /// The version of a certificate, `[0] EXPLICIT`.
 const VERSION: u8 = 0xa0;
+/// Its extensions, `[3] EXPLICIT`.
+const EXTENSIONS: u8 = 0xa3;
 /// id-at-commonName, 2.5.4.3.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+/// id-ce-subjectAltName, 2.5.29.17.
+const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+
+/// The kinds of a GeneralName that are told (RFC 5280 section 4.2.1.6).
+const RFC822_NAME: u8 = 0x81;
+const DNS_NAME: u8 = 0x82;
+const URI: u8 = 0x86;
+const IP_ADDRESS: u8 = 0x87;
 
 /// The parts of a certificate that are of interest.
 struct Parts<'a> {
     validity: &'a [u8],
     subject: &'a [u8],
+    /// What is behind the subject.
+    rest: &'a [u8],
 }
 
 /// The moment after which the certificate is not valid any more.
@@ -55,9 +75,82 @@ pub fn common_name(certificate: &[u8]) -> Option<String> {
         while !set.is_empty() {
             let mut attribute = expect(&mut set, SEQUENCE)?;
             if expect(&mut attribute, OBJECT_IDENTIFIER)? == COMMON_NAME {
-                let (_, name) = take(&mut attribute)?;
-                return std::str::from_utf8(name).ok().map(str::to_owned);
+                return text(take(&mut attribute)?);
             }
+        }
+    }
+    None
+}
+
+/// A DirectoryString (RFC 5280 section 4.1.2.4). What a TeletexString holds is
+/// Latin-1 wherever one is still made.
+fn text((tag, bytes): (u8, &[u8])) -> Option<String> {
+    match tag {
+        UTF8_STRING => std::str::from_utf8(bytes).ok().map(str::to_owned),
+        PRINTABLE_STRING | IA5_STRING => ascii(bytes).map(str::to_owned),
+        TELETEX_STRING => Some(bytes.iter().map(|&byte| char::from(byte)).collect()),
+        _ => None,
+    }
+}
+
+fn ascii(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.is_ascii())
+}
+
+/// The alternative names of the subject, in their order, without those of
+/// other kinds; none where they cannot be read to their end.
+pub fn alternative_names(certificate: &[u8]) -> Vec<AlternativeName> {
+    let read = || {
+        let mut names = extension(certificate, SUBJECT_ALT_NAME)?;
+        let mut names = expect(&mut names, SEQUENCE)?;
+        let mut found = Vec::new();
+        while !names.is_empty() {
+            found.extend(alternative_name(take(&mut names)?));
+        }
+        Some(found)
+    };
+    read().unwrap_or_default()
+}
+
+fn alternative_name((tag, bytes): (u8, &[u8])) -> Option<AlternativeName> {
+    let (kind, name) = match tag {
+        RFC822_NAME => ("email", ascii(bytes)?.to_owned()),
+        DNS_NAME => ("DNS", ascii(bytes)?.to_owned()),
+        URI => ("URI", ascii(bytes)?.to_owned()),
+        IP_ADDRESS => ("IP", ip(bytes)?.to_string()),
+        _ => return None,
+    };
+    Some(AlternativeName { kind, name })
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(|ip| Ipv4Addr::from(ip).into());
+    let v6 = || <[u8; 16]>::try_from(bytes).map(|ip| Ipv6Addr::from(ip).into());
+    v4.or_else(|_| v6()).ok()
+}
+
+/// What an extension holds.
+fn extension<'a>(certificate: &'a [u8], id: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = parts(certificate)?.rest;
+    // Before them come the key, and in some certificates unique identifiers.
+    let mut extensions = loop {
+        let (tag, content) = take(&mut rest)?;
+        if tag == EXTENSIONS {
+            break content;
+        }
+    };
+    let mut extensions = expect(&mut extensions, SEQUENCE)?;
+    while !extensions.is_empty() {
+        let mut extension = expect(&mut extensions, SEQUENCE)?;
+        let found = expect(&mut extension, OBJECT_IDENTIFIER)?;
+        // Whether it is critical.
+        if extension.first() == Some(&BOOLEAN) {
+            take(&mut extension)?;
+        }
+        if found == id {
+            return expect(&mut extension, OCTET_STRING);
         }
     }
     None
@@ -74,7 +167,11 @@ fn parts(mut certificate: &[u8]) -> Option<Parts<'_>> {
     }
     let validity = expect(&mut signed, SEQUENCE)?;
     let subject = expect(&mut signed, SEQUENCE)?;
-    Some(Parts { validity, subject })
+    Some(Parts {
+        validity,
+        subject,
+        rest: signed,
+    })
 }
 
 fn expect<'a>(input: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
@@ -158,5 +255,97 @@ mod tests {
             }
         }
         assert_eq!(not_after(b"no certificate"), None);
+    }
+
+    fn issued(name: rcgen::DnValue, names: Vec<rcgen::SanType>) -> Vec<u8> {
+        let mut params = rcgen::CertificateParams::default();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
+        params.subject_alt_names = names;
+        params.is_ca = rcgen::IsCa::ExplicitNoCa;
+        let key = rcgen::KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn a_name_is_read_by_the_kind_of_its_string() {
+        use rcgen::DnValue;
+        for (value, expected) in [
+            (DnValue::Utf8String("é".into()), Some("é")),
+            (
+                DnValue::PrintableString("Ada L".try_into().unwrap()),
+                Some("Ada L"),
+            ),
+            (DnValue::Ia5String("a@b".try_into().unwrap()), Some("a@b")),
+            (
+                DnValue::TeletexString("Ada".try_into().unwrap()),
+                Some("Ada"),
+            ),
+            (DnValue::BmpString("Ada".try_into().unwrap()), None),
+            (DnValue::UniversalString("Ada".try_into().unwrap()), None),
+        ] {
+            let found = common_name(&issued(value.clone(), Vec::new()));
+            assert_eq!(found.as_deref(), expected, "{value:?}");
+        }
+        assert_eq!(text((TELETEX_STRING, b"\xe9")).as_deref(), Some("é"));
+        for (tag, bytes) in [
+            (UTF8_STRING, b"\xe9"),
+            (PRINTABLE_STRING, b"\xe9"),
+            (IA5_STRING, b"\xe9"),
+            (OCTET_STRING, b"a"),
+        ] {
+            assert_eq!(text((tag, bytes)), None, "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_tells_its_alternative_names() {
+        use rcgen::SanType;
+        let other = rcgen::OtherNameValue::Utf8String("other".into());
+        let names = vec![
+            SanType::DnsName("a.example".try_into().unwrap()),
+            SanType::Rfc822Name("a@a.example".try_into().unwrap()),
+            SanType::OtherName((vec![1, 2, 3], other)),
+            SanType::URI("spiffe://a/b".try_into().unwrap()),
+            SanType::IpAddress("192.0.2.1".parse().unwrap()),
+            SanType::IpAddress("2001:db8::1".parse().unwrap()),
+        ];
+        let der = issued(rcgen::DnValue::Utf8String("a".into()), names);
+        let expected = [
+            ("DNS", "a.example"),
+            ("email", "a@a.example"),
+            ("URI", "spiffe://a/b"),
+            ("IP", "192.0.2.1"),
+            ("IP", "2001:db8::1"),
+        ]
+        .map(|(kind, name)| AlternativeName {
+            kind,
+            name: name.to_owned(),
+        });
+        assert_eq!(alternative_names(&der), expected);
+        for cut in 0..der.len() {
+            assert_eq!(alternative_names(&der[..cut]), [], "cut at {cut}");
+        }
+        // Whatever a byte says instead, it makes nothing fail.
+        let mut altered = der.clone();
+        for at in 0..der.len() {
+            for byte in [0, 0x30, 0x7f, 0x80, 0x84, 0xff] {
+                altered[at] = byte;
+                let _ = (alternative_names(&altered), common_name(&altered));
+                let _ = not_after(&altered);
+            }
+            altered[at] = der[at];
+        }
+        let none = issued(rcgen::DnValue::Utf8String("a".into()), Vec::new());
+        assert_eq!(alternative_names(&none), []);
+        for (tag, bytes) in [
+            (DNS_NAME, &b"\xe9"[..]),
+            (IP_ADDRESS, b"123"),
+            (IP_ADDRESS, &[0; 8]),
+            (0x82 & 0x7f, b"a"),
+        ] {
+            assert_eq!(alternative_name((tag, bytes)), None, "{tag}");
+        }
     }
 }
