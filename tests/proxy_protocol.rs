@@ -312,6 +312,61 @@ fn version_2_names_the_host_and_each_connection() {
     assert_eq!(ids.len(), 4);
 }
 
+/// The fields of a version 2 header over `family`, in order.
+#[track_caller]
+fn tlvs(service: &mut Socket, family: u8) -> Vec<(u8, Vec<u8>)> {
+    let head = service.hear(16);
+    assert_eq!(head[..14], v2(0x21, family, b"")[..14]);
+    let body = service.hear(usize::from(u16::from_be_bytes([head[14], head[15]])));
+    let mut rest = &body[if family == 0x11 { 12 } else { 0 }..];
+    let mut fields = Vec::new();
+    while let [kind, high, low, behind @ ..] = rest {
+        let (value, behind) = behind.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+        fields.push((*kind, value.to_vec()));
+        rest = behind;
+    }
+    fields
+}
+
+#[test]
+fn version_2_tells_of_adits_own_tls() {
+    let temp = TempDir::new();
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let ca = temp.write("clients.pem", &clients.pem);
+    let own = servers.issue(&["sni.example", "127.0.0.1"]);
+    let (cert, key) = own.write(&temp, "own");
+    let ada = clients.issue(&["ada"]);
+    for address in ["127.0.0.1:0", &temp.unix("back")] {
+        let backend = Backend::bind_to(address);
+        let tls = ["--tls-cert", &cert, "--tls-key", &key, "--client-ca", &ca];
+        let options = [&tls[..], &["--client-auth=optional", "--send-proxy=v2"]].concat();
+        let adit = served("127.0.0.1:0", &backend, &options);
+        for (version, text) in [(&TLS12, b"TLSv1.2"), (&TLS13, b"TLSv1.3")] {
+            let named = Dialer::showing_over(&servers, &ada, version).asking_for("sni.example");
+            let unnamed = Dialer::of_version(&servers, version).asking_for("127.0.0.1");
+            let ssl = |flags: u8| [&[flags, 0, 0, 0, 0, 0x21, 0, 7][..], text].concat();
+            for (dialer, authority, flags, name) in [
+                // The second time in a session that is taken up again.
+                (&named, "sni.example", 7, &b"\x22\0\x03ada"[..]),
+                (&named, "sni.example", 7, b"\x22\0\x03ada"),
+                (&unnamed, "host.example", 1, b""),
+            ] {
+                let socket = dialer.dial(&adit.address);
+                let (_client, response) = Client::over(socket, "/", &["Host: host.example:8443"]);
+                assert_eq!(response.status, 101);
+                let found = tlvs(&mut backend.accept(), 0x11);
+                assert_eq!(found[0], (0x01, b"http/1.1".to_vec()));
+                assert_eq!(found[1], (0x02, authority.as_bytes().to_vec()));
+                assert_eq!(found[2].0, 0x05);
+                let mut expected = ssl(flags);
+                expected[4] = u8::from(flags == 1);
+                assert_eq!(found[3], (0x20, [&expected, name].concat()));
+                assert_eq!(found.len(), 4);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_backend_that_is_reached_gets_the_header() {
     let (dead, _bound) = refusing();

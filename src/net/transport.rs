@@ -52,6 +52,8 @@ pub struct AlternativeName {
 pub struct Secured {
     /// `TLSv1.2` or `TLSv1.3`.
     pub version: &'static str,
+    /// The name that the client asked for (SNI), at the server's side.
+    pub server_name: Option<String>,
     /// The protocol that was agreed on.
     pub alpn: Option<Vec<u8>>,
     /// Whether a certificate was shown.

@@ -325,6 +325,7 @@ impl Opening {
         // So it is with this connection's own TLS.
         let mut alternative_names = Vec::new();
         if let Some(secured) = way.secured.filter(|_| client.address == introduced) {
+            extras.authority = secured.server_name.or(extras.authority);
             extras.alpn = secured.alpn;
             extras.ssl = Some(Ssl {
                 tls: true,

@@ -19,7 +19,7 @@ use rustls::{
     SignatureScheme,
 };
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 /// How long before its end a certificate is warned of.
@@ -211,6 +211,42 @@ fn has_name(key: &CertifiedKey, name: &str) -> bool {
     leaf.is_some_and(|leaf| {
         leaf.is_ok_and(|leaf| rustls::client::verify_server_name(&leaf, &name).is_ok())
     })
+}
+
+impl Acceptor {
+    /// The settings of one connection, and where its client's wish is noted.
+    pub(super) fn listening(&self) -> (ServerConfig, Arc<Wish>) {
+        let mut config = ServerConfig::clone(&self.0);
+        let wish = Arc::new(Wish {
+            certificates: config.cert_resolver.clone(),
+            name: OnceLock::new(),
+        });
+        config.cert_resolver = wish.clone();
+        (config, wish)
+    }
+}
+
+/// The name that one client asks for. rustls' unbuffered connections tell it
+/// to nobody but who chooses the certificate.
+#[derive(Debug)]
+pub(super) struct Wish {
+    certificates: Arc<dyn ResolvesServerCert>,
+    name: OnceLock<String>,
+}
+
+impl Wish {
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.get().map(String::as_str)
+    }
+}
+
+impl ResolvesServerCert for Wish {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(name) = hello.server_name() {
+            self.name.get_or_init(|| name.to_owned());
+        }
+        self.certificates.resolve(hello)
+    }
 }
 
 /// Takes every certificate, for those who said `backend-insecure`.

@@ -12,6 +12,7 @@ mod x509;
 use super::stream::Stream;
 use super::transport::{Lent, Received, Secured, Taken};
 use crate::queue::WriteQueue;
+use certificate::Wish;
 use log::debug;
 use records::{OVERHEAD, Opened, RECORD, open, seal};
 use rustls::client::UnbufferedClientConnection;
@@ -67,6 +68,8 @@ impl std::fmt::Debug for Connection {
 #[derive(Debug)]
 pub struct Session {
     connection: Connection,
+    /// At the server's side what the client asks for.
+    wish: Option<Arc<Wish>>,
     /// The front of a record that has not come whole, or bytes that came
     /// before the session began.
     held: Vec<u8>,
@@ -89,8 +92,11 @@ impl Session {
     /// # Errors
     /// What rustls says of its settings.
     pub fn accept(acceptor: &Acceptor, received: &[u8]) -> io::Result<Self> {
-        let connection = UnbufferedServerConnection::new(acceptor.0.clone()).map_err(invalid)?;
-        Ok(Session::new(Connection::Server(connection), received))
+        let (config, wish) = acceptor.listening();
+        let connection = UnbufferedServerConnection::new(Arc::new(config)).map_err(invalid)?;
+        let mut session = Session::new(Connection::Server(connection), received);
+        session.wish = Some(wish);
+        Ok(session)
     }
 
     /// The client's side.
@@ -107,6 +113,7 @@ impl Session {
     fn new(connection: Connection, received: &[u8]) -> Self {
         Session {
             connection,
+            wish: None,
             held: received.to_vec(),
             fresh: true,
             early: Vec::new(),
@@ -126,6 +133,7 @@ impl Session {
                     Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
                     _ => "TLSv1.3",
                 },
+                server_name: self.wish.as_ref().and_then(|wish| wish.name().map(str::to_owned)),
                 alpn: tls.alpn_protocol().map(<[u8]>::to_vec),
                 certificate: own.is_some(),
                 common_name: own.and_then(|own| x509::common_name(own)),
