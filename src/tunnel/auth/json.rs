@@ -1,16 +1,28 @@
-//! The little of JSON that a token needs (RFC 8259): one flat object whose
-//! values are strings and whole numbers. Everything else is refused, and so is
-//! a name that stands twice, of which each reader would take another.
+//! The little of JSON that a token needs (RFC 8259): one object, of whose
+//! values strings and numbers are read. Others are only passed over, but they
+//! have to be JSON too. A name that stands twice is refused: each reader would
+//! take another of the two.
+//!
+//! Who wrote the text is not known yet when the head of a token is read, so it
+//! has bounds that no honest token comes near.
 
 use std::fmt::Write;
 
+/// Most members of the object. Each is compared with all before it.
+const MOST_MEMBERS: usize = 256;
+
+/// Most objects and arrays within each other, below the object itself.
+const DEEPEST: usize = 16;
+
 /// A value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A string.
     Text(String),
-    /// A number without fraction and exponent.
-    Integer(i64),
+    /// A finite number.
+    Number(f64),
+    /// Something else, whatever it may be.
+    Other,
 }
 
 /// The members of an object, in order.
@@ -35,7 +47,8 @@ pub fn write(members: &[(&str, Value)]) -> String {
         text.push(':');
         match value {
             Value::Text(value) => string(&mut text, value),
-            Value::Integer(number) => text += &number.to_string(),
+            Value::Number(number) => text += &number.to_string(),
+            Value::Other => text += "null",
         }
     }
     text + "}"
@@ -81,8 +94,9 @@ impl Reader<'_> {
         loop {
             let name = self.text()?;
             self.take(':')?;
-            let value = self.value()?;
-            if members.iter().any(|(known, _)| *known == name) {
+            let value = self.value(DEEPEST)?;
+            let is_known = members.iter().any(|(known, _)| *known == name);
+            if is_known || members.len() == MOST_MEMBERS {
                 return None;
             }
             members.push((name, value));
@@ -93,25 +107,78 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self) -> Option<Value> {
+    /// A value with at most so many others around those within it.
+    fn value(&mut self, depth: usize) -> Option<Value> {
         self.space();
-        match self.rest.starts_with('"') {
-            true => self.text().map(Value::Text),
-            false => self.integer().map(Value::Integer),
+        match self.rest.as_bytes().first()? {
+            b'"' => self.text().map(Value::Text),
+            b'-' | b'0'..=b'9' => self.number(),
+            b'{' => self.pass_over('{', '}', depth),
+            b'[' => self.pass_over('[', ']', depth),
+            _ => {
+                let mut words = ["true", "false", "null"].into_iter();
+                self.rest = words.find_map(|word| self.rest.strip_prefix(word))?;
+                Some(Value::Other)
+            }
         }
     }
 
-    fn integer(&mut self) -> Option<i64> {
-        let unsigned = self.rest.strip_prefix('-').unwrap_or(self.rest);
-        let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, rest) = self
-            .rest
-            .split_at(self.rest.len() - unsigned.len() + digits);
-        if digits == 0 || (digits > 1 && unsigned.starts_with('0')) {
-            return None;
+    /// Passes over an object or an array.
+    fn pass_over(&mut self, open: char, close: char, depth: usize) -> Option<Value> {
+        let depth = depth.checked_sub(1)?;
+        self.take(open)?;
+        if self.take(close).is_some() {
+            return Some(Value::Other);
         }
+        loop {
+            if open == '{' {
+                self.text()?;
+                self.take(':')?;
+            }
+            self.value(depth)?;
+            if self.take(close).is_some() {
+                return Some(Value::Other);
+            }
+            self.take(',')?;
+        }
+    }
+
+    fn number(&mut self) -> Option<Value> {
+        let all = self.rest;
+        self.skip(&['-']);
+        match self.skip_digits()? {
+            "0" => {}
+            digits if digits.starts_with('0') => return None,
+            _ => {}
+        }
+        if self.skip(&['.']) {
+            self.skip_digits()?;
+        }
+        if self.skip(&['e', 'E']) {
+            self.skip(&['+', '-']);
+            self.skip_digits()?;
+        }
+        let number: f64 = all[..all.len() - self.rest.len()].parse().ok()?;
+        Some(if number.is_finite() {
+            Value::Number(number)
+        } else {
+            Value::Other
+        })
+    }
+
+    /// Skips one of these characters, if it is next.
+    fn skip(&mut self, any: &[char]) -> bool {
+        let behind = self.rest.strip_prefix(any);
+        self.rest = behind.unwrap_or(self.rest);
+        behind.is_some()
+    }
+
+    /// Skips digits, at least one, and says which.
+    fn skip_digits(&mut self) -> Option<&str> {
+        let end = self.rest.find(|c: char| !c.is_ascii_digit());
+        let (digits, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
-        number.parse().ok()
+        (!digits.is_empty()).then_some(digits)
     }
 
     fn text(&mut self) -> Option<String> {
@@ -174,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn flat_objects_are_read() {
+    fn strings_and_numbers_are_read_and_the_rest_is_passed_over() {
         for (json, expected) in [
             ("{}", vec![]),
             (" { } ", vec![]),
@@ -182,10 +249,35 @@ mod tests {
             (
                 " {\t\"a\" : 1 ,\r\n\"b\":-20, \"c\":0}",
                 vec![
-                    ("a", Value::Integer(1)),
-                    ("b", Value::Integer(-20)),
-                    ("c", Value::Integer(0)),
+                    ("a", Value::Number(1.0)),
+                    ("b", Value::Number(-20.0)),
+                    ("c", Value::Number(0.0)),
                 ],
+            ),
+            (
+                r#"{"a":1.5,"b":-0.25e2,"c":2E+3,"d":1e-1,"e":1e999}"#,
+                vec![
+                    ("a", Value::Number(1.5)),
+                    ("b", Value::Number(-25.0)),
+                    ("c", Value::Number(2000.0)),
+                    ("d", Value::Number(0.1)),
+                    ("e", Value::Other),
+                ],
+            ),
+            (
+                r#"{"a":true,"b":false ,"c": null,"d":{},"e":[ ],"f":"x"}"#,
+                vec![
+                    ("a", Value::Other),
+                    ("b", Value::Other),
+                    ("c", Value::Other),
+                    ("d", Value::Other),
+                    ("e", Value::Other),
+                    ("f", text("x")),
+                ],
+            ),
+            (
+                r#"{"a" : { "b":[1, "]}",{"c":null, "c" :[[]] }] , "d":-1.5} , "a2":1}"#,
+                vec![("a", Value::Other), ("a2", Value::Number(1.0))],
             ),
             (
                 r#"{"\u0061":"\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00"}"#,
@@ -218,16 +310,31 @@ mod tests {
             r#"{"a":1 "b":2}"#,
             r#"{a:1}"#,
             r#"{'a':1}"#,
-            r#"{"a":true}"#,
-            r#"{"a":null}"#,
-            r#"{"a":1.5}"#,
-            r#"{"a":1e3}"#,
+            r#"{"a":True}"#,
+            r#"{"a":nul}"#,
+            r#"{"a":nullx}"#,
+            r#"{"a":NaN}"#,
+            r#"{"a":Infinity}"#,
             r#"{"a":01}"#,
+            r#"{"a":00}"#,
             r#"{"a":+1}"#,
             r#"{"a":-}"#,
-            r#"{"a":9223372036854775808}"#,
-            r#"{"a":{}}"#,
-            r#"{"a":[]}"#,
+            r#"{"a":.5}"#,
+            r#"{"a":1.}"#,
+            r#"{"a":1.e1}"#,
+            r#"{"a":1e}"#,
+            r#"{"a":1e+}"#,
+            r#"{"a":0x1}"#,
+            r#"{"a":{}"#,
+            r#"{"a":[}"#,
+            r#"{"a":[1,]}"#,
+            r#"{"a":[1 2]}"#,
+            r#"{"a":[,]}"#,
+            r#"{"a":{"b"}}"#,
+            r#"{"a":{1:2}}"#,
+            r#"{"a":{"b":1,}}"#,
+            r#"{"a":[1}}"#,
+            r#"{"a":{"b":1]}"#,
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"\u0061":2}"#,
             "{\"a\":\"\n\"}",
@@ -244,13 +351,43 @@ mod tests {
     }
 
     #[test]
+    fn an_object_cut_anywhere_is_none() {
+        let json = r#"{"a":{"b":[1.5e-1,true,"\u00e9"]},"c":null,"d":-7}"#;
+        assert!(parse(json).is_some());
+        for cut in 0..json.len() {
+            assert_eq!(parse(&json[..cut]), None, "{}", &json[..cut]);
+        }
+    }
+
+    #[test]
+    fn depth_and_members_have_a_bound() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let nested = |depth| {
+                let (open, close) = (open.repeat(depth), close.repeat(depth));
+                format!("{{\"a\":{open}1{close}}}")
+            };
+            assert!(parse(&nested(DEEPEST)).is_some());
+            assert_eq!(parse(&nested(DEEPEST + 1)), None);
+            assert_eq!(parse(&nested(100_000)), None);
+        }
+        let wide = |members| {
+            let members: Vec<_> = (0..members).map(|n| format!("\"{n}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert_eq!(parse(&wide(MOST_MEMBERS)).unwrap().len(), MOST_MEMBERS);
+        assert_eq!(parse(&wide(MOST_MEMBERS + 1)), None);
+    }
+
+    #[test]
     fn what_is_written_is_read_again() {
         let members = [
             ("a", text("quote \" slash \\ line\n nul \0 é")),
-            ("b", Value::Integer(-7)),
+            ("b", Value::Number(-7.0)),
+            ("c", Value::Number(1_924_991_999.0)),
+            ("d", Value::Other),
         ];
         let read = parse(&write(&members)).unwrap();
-        assert_eq!(read.len(), 2);
+        assert_eq!(read.len(), members.len());
         for ((name, value), (read_name, read_value)) in members.iter().zip(&read) {
             assert_eq!((*name, value), (read_name.as_str(), read_value));
         }

@@ -3,10 +3,9 @@
 //!
 //! The header may say `HS256` and perhaps `JWT`; whatever else it says is for
 //! a reader who would trust it. `exp` has to be there. Of the other claims
-//! `nbf`, `sub` and adit's own `backend` and `origin` count; one that is
-//! meant for somebody (`aud`) is not meant for adit (section 4.1.3), and the
-//! rest is left alone, if its values are strings and whole numbers: a token with
-//! anything else is not read.
+//! `nbf`, `sub` and adit's own `backend` and `origin` count, and one of these
+//! that is not of its kind is a mistake. A token that is meant for somebody
+//! (`aud`) is not meant for adit (section 4.1.3). The rest is left alone.
 
 use super::json::{self, Value};
 use super::{Grant, Secret};
@@ -49,8 +48,7 @@ impl Key {
 /// A token that is good until `expires`, in Unix seconds.
 pub fn sign(key: &Key, grant: &Grant, expires: u64) -> Secret {
     let header = json::write(&[("alg", text("HS256")), ("typ", text("JWT"))]);
-    let expires = i64::try_from(expires).unwrap_or(i64::MAX);
-    let mut claims = vec![("exp", Value::Integer(expires))];
+    let mut claims = vec![("exp", Value::Number(expires as f64))];
     let backend = grant.backend.as_ref().map(ToString::to_string);
     for (name, value) in [
         ("sub", &grant.subject),
@@ -75,13 +73,14 @@ fn text(value: &str) -> Value {
 /// That it is no token of this key's, or not any more.
 pub fn verify(key: &Key, token: &str, now: u64) -> Result<Grant, Lack> {
     let claims = signed_claims(key, token).ok_or(Lack::WrongToken)?;
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    // A NumericDate may have a fraction (section 2).
+    let now = now as f64;
     let mut expires = None;
     let mut grant = Grant::default();
     for (name, value) in claims {
         match (name.as_str(), value) {
-            ("exp", Value::Integer(at)) => expires = Some(at),
-            ("nbf", Value::Integer(from)) if from <= now => {}
+            ("exp", Value::Number(at)) => expires = Some(at),
+            ("nbf", Value::Number(from)) if from <= now => {}
             ("sub", Value::Text(name)) => grant.subject = Some(name),
             ("backend", Value::Text(address)) => {
                 grant.backend = Some(address.parse::<Backend>().map_err(|_| Lack::WrongToken)?);
@@ -163,20 +162,15 @@ mod tests {
 
     /// RFC 7515 appendix A.1: its key, its token, its expiry.
     #[test]
-    fn the_rfcs_example_has_a_claim_that_is_no_text_and_a_right_signature() {
+    fn the_rfcs_example_is_good_until_it_expires() {
         let jwk = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
         let key = Key::new(&BASE64URL.decode(jwk).unwrap()).unwrap();
         let signed = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-        let tag = BASE64URL
-            .decode("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
-            .unwrap();
-        assert!(hmac::verify(&key.0, signed.as_bytes(), &tag).is_ok());
         let token = format!("{signed}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-        assert_eq!(
-            verify(&key, &token, 0),
-            Err(Lack::WrongToken),
-            "`true` is neither text nor a number"
-        );
+        let last = 1_300_819_379;
+        assert_eq!(verify(&key, &token, last), Ok(Grant::default()));
+        let late = verify(&key, &token, last + 1);
+        assert_eq!(late, Err(Lack::ExpiredToken));
     }
 
     #[test]
@@ -237,7 +231,24 @@ mod tests {
             (r#"{"exp":-1}"#, Err(Lack::ExpiredToken)),
             (r#"{}"#, Err(Lack::WrongToken)),
             (r#"{"exp":"1000001"}"#, Err(Lack::WrongToken)),
-            (r#"{"exp":1000001.5}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":1000000.5,"nbf":999999.5}"#, Ok(())),
+            (r#"{"exp":999999.5}"#, Err(Lack::ExpiredToken)),
+            (r#"{"exp":1000001,"nbf":1000000.5}"#, Err(Lack::WrongToken)),
+            (
+                r#"{"exp":1e7,"admin":true,"roles":["a",{"b":[null]}],"x":{},"y":null,"z":1.5}"#,
+                Ok(()),
+            ),
+            (r#"{"exp":1e999}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":null}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":[1000001]}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":1000001,"nbf":false}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":1000001,"sub":null}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":1000001,"sub":["a"]}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":1000001,"backend":{}}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":1000001,"origin":null}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":1000001,"aud":["other"]}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":1000001,"aud":null}"#, Err(Lack::WrongToken)),
+            (r#"{"exp":1000001,"x":}"#, Err(Lack::WrongToken)),
             (r#"{"exp":1000001,"nbf":1000001}"#, Err(Lack::WrongToken)),
             (r#"{"exp":1000001,"sub":1}"#, Err(Lack::WrongToken)),
             (r#"{"exp":1000001,"backend":"x"}"#, Err(Lack::WrongToken)),
