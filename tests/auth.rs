@@ -127,10 +127,23 @@ fn a_subprotocol_that_is_a_token_is_neither_chosen_nor_echoed() {
         400,
         "nothing that is served"
     );
-    // Also where nobody asks for a token.
-    let (open, _backend3) = echo(&[]);
-    let (_client, response) = Client::open_with(&open.address, "/", &[&header]);
-    assert_eq!(response.header("sec-websocket-protocol"), None);
+}
+
+#[test]
+fn where_no_token_is_taken_none_is_seen_in_a_subprotocol() {
+    let temp = TempDir::new();
+    let users = temp.write("users", &user("alice", "right", 4));
+    let (open, _backend) = echo(&["-v"]);
+    let (guarded, _backend2) = echo(&["-v", "--basic-file", &users]);
+    let header = format!("Sec-WebSocket-Protocol: bearer.{TOKEN}, bearer.s3cr3t");
+    for adit in [&open, &guarded] {
+        let headers = [&*header, &basic("alice", "right")];
+        let (_client, response) = Client::open_with(&adit.address, "/?token=a&token=b", &headers);
+        let chosen = response.header("sec-websocket-protocol").unwrap();
+        assert_eq!(chosen, format!("bearer.{TOKEN}"));
+        adit.wait_for_log("opened: /, raw, subprotocol bearer.…");
+        assert!(!adit.log().contains("s3cr3t"), "{}", adit.log());
+    }
 }
 
 #[test]

@@ -374,10 +374,9 @@ fn decide(
     if origin.is_none() && request.has("Origin") {
         return Err(Refusal::BadRequest("at most one Origin header is allowed"));
     }
-    let mut subprotocols = upgrade
+    let subprotocols = upgrade
         .as_ref()
         .map_or(Vec::new(), |u| u.subprotocols.clone());
-    subprotocols.retain(|name| !is_bearer(name));
     let asked = policy::Request {
         host: request.host,
         https: sender.client.https,
@@ -422,10 +421,14 @@ fn decide(
     }))
 }
 
-/// The path without its query, in which a token may stand.
+/// The path without its query, in which a token may stand, as in a subprotocol.
 fn describe(path: &str, choice: &policy::Choice<'_, '_>, subject: Option<&str>) -> String {
     let mut text = format!("{}, {}", path.escape_debug(), choice.route.framing);
     if let Some(name) = choice.subprotocol {
+        let name = match is_bearer(name) {
+            true => "bearer.…",
+            false => name,
+        };
         text += &format!(", subprotocol {name}");
     }
     if let Some(name) = subject {

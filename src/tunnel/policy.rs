@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Refusal;
-use super::access::Auth;
+use super::access::{Auth, is_bearer};
 use super::greeting::Greeting;
 use crate::address::{Backend, Listen};
 use crate::net::tls_files::ClientTls;
@@ -109,9 +109,19 @@ impl Default for Route {
 }
 
 impl Route {
+    /// Whether clients bring tokens.
+    pub fn takes_tokens(&self) -> bool {
+        self.auth.takes_tokens() || self.token_map.is_some()
+    }
+
     /// Whether clients have to bring anything.
     pub fn asks(&self) -> bool {
         self.auth.is_asked() || self.token_map.is_some()
+    }
+
+    /// Whether this is a subprotocol here, and not a token.
+    fn is_subprotocol(&self, offered: &str) -> bool {
+        !(self.takes_tokens() && is_bearer(offered))
     }
 }
 
@@ -245,13 +255,16 @@ fn by_subprotocol<'r, 'q>(
     request: &Request<'q>,
 ) -> Result<Choice<'r, 'q>, Refusal> {
     let listed = request.subprotocols.iter().find_map(|&offered| {
-        let lists = |(_, route): &&(usize, &Route)| route.subprotocols.iter().any(|s| s == offered);
+        let lists = |(_, route): &&(usize, &Route)| {
+            route.is_subprotocol(offered) && route.subprotocols.iter().any(|s| s == offered)
+        };
         group.iter().find(lists).map(|found| (found, Some(offered)))
     });
     let unlisted = || {
         let open = |(_, route): &&(usize, &Route)| route.subprotocols.is_empty();
-        let first = request.subprotocols.first().copied();
-        group.iter().find(open).map(|found| (found, first))
+        let found = group.iter().find(open)?;
+        let mut offered = request.subprotocols.iter().copied();
+        Some((found, offered.find(|name| found.1.is_subprotocol(name))))
     };
     match listed.or_else(unlisted) {
         Some((&(index, route), subprotocol)) => Ok(Choice {
@@ -311,6 +324,47 @@ mod tests {
             assert_eq!(choice.route, &routes[choice.index]);
             choice.index
         })
+    }
+
+    #[test]
+    fn an_offered_token_is_a_subprotocol_only_where_none_is_taken() {
+        let with_auth = |place, subprotocols: &[&str], auth| Route {
+            auth,
+            ..route(place, subprotocols)
+        };
+        let auth = |tokens: Option<&str>, basic: Option<&str>| Auth {
+            token_file: tokens.map(PathBuf::from),
+            basic_file: basic.map(PathBuf::from),
+            ..Auth::default()
+        };
+        let routes = [
+            route("/open", &[]),
+            route("/listed", &["bearer.x"]),
+            with_auth("/password", &[], auth(None, Some("f"))),
+            with_auth("/tokens", &[], auth(Some("f"), None)),
+            with_auth("/both", &["bearer.x", "mqtt"], auth(Some("f"), None)),
+            Route {
+                token_map: Some("f".into()),
+                ..route("/map", &[])
+            },
+        ];
+        for (place, offered, expected) in [
+            ("h/open", &["bearer.x"][..], Ok(Some("bearer.x"))),
+            ("h/open", &["bearer.x", "a"], Ok(Some("bearer.x"))),
+            ("h/listed", &["a", "bearer.x"], Ok(Some("bearer.x"))),
+            ("h/password", &["bearer.x"], Ok(Some("bearer.x"))),
+            ("h/tokens", &["bearer.x"], Ok(None)),
+            ("h/tokens", &["bearer.x", "a"], Ok(Some("a"))),
+            ("h/both", &["bearer.x", "mqtt"], Ok(Some("mqtt"))),
+            ("h/both", &["bearer.x"], Err(400)),
+            ("h/map", &["bearer.x", "a"], Ok(Some("a"))),
+        ] {
+            let request = request(place, offered);
+            let choice = choose(&routes, &listener(80), &request);
+            let found = choice.map(|choice| choice.subprotocol);
+            let found = found.map_err(|refusal| refusal.status());
+            assert_eq!(found, expected, "{place} {offered:?}");
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn admit(
     if !route.asks() {
         return Ok(Admission::default());
     }
-    let offered = Offered::read(request, route.auth.cookie.as_deref())?;
+    let offered = Offered::read(request, route.takes_tokens(), route.auth.cookie.as_deref())?;
     judge(route, vault, &offered, origin, now)
 }
 
@@ -78,7 +78,7 @@ pub fn judge(
     let challenge = |lack| {
         Refusal::Unauthorized(Box::new(Challenge {
             realm: auth.realm.clone().unwrap_or_else(|| "adit".to_owned()),
-            bearer: auth.takes_tokens() || route.token_map.is_some(),
+            bearer: route.takes_tokens(),
             basic: auth.basic_file.is_some(),
             lack,
         }))

@@ -3,8 +3,9 @@
 //!
 //! A browser's WebSocket can set no header, so beside `Authorization: Bearer`
 //! (RFC 6750 section 2.1) a token may come in a cookie, in the query parameter
-//! `token`, or as an offered subprotocol `bearer.TOKEN`. The last is no
-//! subprotocol to anybody else: it is never chosen and never echoed.
+//! `token`, or as an offered subprotocol `bearer.TOKEN`. Where tokens are taken,
+//! the last is no subprotocol to anybody else: it is never chosen and never
+//! echoed.
 
 use super::Secret;
 use crate::tunnel::access::BEARER;
@@ -40,11 +41,16 @@ impl Offered {
         }
     }
 
-    /// What a request brings; a token also in the cookie of this name.
+    /// What a request brings: where tokens are taken, one also in the cookie of
+    /// this name.
     ///
     /// # Errors
     /// That it brings two different tokens, or something that cannot be read.
-    pub fn read(request: &Request<'_>, cookie: Option<&str>) -> Result<Self, Refusal> {
+    pub fn read(
+        request: &Request<'_>,
+        takes_tokens: bool,
+        cookie: Option<&str>,
+    ) -> Result<Self, Refusal> {
         let authorization = request.single("Authorization");
         if authorization.is_none() && request.has("Authorization") {
             return Err(Refusal::BadRequest(
@@ -61,6 +67,9 @@ impl Offered {
             tokens.push(credentials.to_owned());
         } else if scheme.eq_ignore_ascii_case("Basic") {
             basic = Some(read_basic(credentials)?);
+        }
+        if !takes_tokens {
+            return Ok(Offered { token: None, basic });
         }
         if let Some(name) = cookie {
             tokens.extend(cookies(request, name).map(str::to_owned));
@@ -140,7 +149,7 @@ mod tests {
     fn offered(target: &str, headers: &str) -> Result<Offered, Refusal> {
         let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
         let request = Request::parse(head.as_bytes()).unwrap().unwrap();
-        Offered::read(&request, Some("adit"))
+        Offered::read(&request, true, Some("adit"))
     }
 
     #[test]
