@@ -438,6 +438,28 @@ fn websockifys_files_lead_each_token_to_its_backend() {
 }
 
 #[test]
+fn which_tokens_there_are_is_told_to_nobody_without_a_password() {
+    let temp = TempDir::new();
+    let backend = Backend::echo();
+    let users = temp.write("users", &user("alice", "right", 4));
+    let map = temp.write("map", &format!("vm: {}\n", backend.address));
+    let adit = Adit::serve(&["--token-map", &map, "--basic-file", &users]);
+    for (token, password, expected) in [
+        ("vm", Some("wrong"), 401),
+        ("none", Some("wrong"), 401),
+        ("vm", None, 401),
+        ("none", None, 401),
+        ("none", Some("right"), 403),
+        ("vm", Some("right"), 101),
+    ] {
+        let authorization = password.map(|password| basic("alice", password));
+        let headers: Vec<_> = authorization.iter().map(String::as_str).collect();
+        let found = status(&adit, &format!("/?token={token}"), &headers);
+        assert_eq!(found, expected, "{token} {password:?}");
+    }
+}
+
+#[test]
 fn a_check_reads_the_files_and_tries_a_token() {
     let temp = TempDir::new();
     let key = secret(&temp, "key", KEY);

@@ -88,6 +88,7 @@ impl Htpasswd {
             hash: known.unwrap_or_else(nobodys),
             password: basic.password.clone(),
             wrong,
+            then: Ok(()),
         }
     }
 }
@@ -108,17 +109,24 @@ pub struct PasswordCheck {
     is_known: bool,
     password: Secret,
     wrong: Refusal,
+    /// What a right one leads to.
+    then: Result<(), Refusal>,
 }
 
 impl PasswordCheck {
+    /// Makes even the right password fail, and only it with this.
+    pub fn refuse_then(&mut self, refusal: Refusal) {
+        self.then = Err(refusal);
+    }
+
     /// Checks the password. Takes long.
     ///
     /// # Errors
-    /// That it is wrong.
+    /// That it is wrong, or what else was.
     pub fn run(self) -> Result<(), Refusal> {
         let is_right = bcrypt::verify(self.password.reveal(), self.hash.reveal());
         match self.is_known && is_right.is_ok_and(|right| right) {
-            true => Ok(()),
+            true => self.then,
             false => Err(self.wrong),
         }
     }

@@ -109,9 +109,15 @@ pub fn judge(
             .token
             .as_ref()
             .ok_or_else(|| challenge(Lack::Nothing))?;
-        let map = vault.map(file).ok_or(Refusal::UnknownToken)?;
-        let backend = map.backend(token.reveal()).ok_or(Refusal::UnknownToken)?;
-        admission.backend = Some(backend.clone());
+        let found = vault.map(file).and_then(|map| map.backend(token.reveal()));
+        admission.backend = found.cloned();
+        if found.is_none() {
+            // Which tokens there are, only who has a password is told.
+            match &mut admission.password {
+                Some(check) => check.refuse_then(Refusal::UnknownToken),
+                None => return Err(Refusal::UnknownToken),
+            }
+        }
     }
     Ok(admission)
 }
