@@ -17,6 +17,7 @@ pub mod gate;
 pub mod greeting;
 pub mod identity;
 pub mod introduction;
+pub mod label;
 pub mod link;
 pub mod opening;
 pub mod pages;
@@ -31,13 +32,14 @@ mod tests;
 
 pub use crate::wire::Refusal;
 pub use gate::Gate;
+pub use label::Label;
 pub use link::{Link, Readiness};
 pub use opening::{Entrance, Opening, Rules};
 pub use ration::Ration;
 pub use relay::Scratch;
 
 use crate::address::Backend;
-use crate::net::{Peer, Transport};
+use crate::net::Transport;
 use crate::wire::http;
 use crate::wire::ws::{Connection, Role};
 use auth::PasswordCheck;
@@ -46,7 +48,6 @@ use endpoint::{Codec, Endpoint};
 use log::{Level, debug, info, log, log_enabled, warn};
 use opening::{Accepted, Outcome};
 use session::Session;
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
@@ -94,39 +95,6 @@ pub enum Need {
     Backend(usize),
     /// Nothing: it is over.
     Nothing,
-}
-
-/// A tunnel's name in the log: `#17 192.0.2.7:5123`, or where a proxy stands
-/// in between, `#17 192.0.2.7:5123 via 10.0.0.1:3344`.
-#[derive(Clone, Copy, Debug)]
-pub struct Label {
-    /// Counts connections since the start.
-    pub id: u64,
-    /// The client; the peer until more is known.
-    pub client: Peer,
-    /// Who connected.
-    pub peer: Peer,
-}
-
-impl Label {
-    /// The name of a connection that nothing has come from yet.
-    pub fn new(id: u64, peer: Peer) -> Self {
-        Label {
-            id,
-            client: peer,
-            peer,
-        }
-    }
-}
-
-impl fmt::Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{} {}", self.id, self.client)?;
-        if self.client != self.peer {
-            write!(f, " via {}", self.peer)?;
-        }
-        Ok(())
-    }
 }
 
 #[derive(Debug)]

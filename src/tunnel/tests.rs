@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::net::tls::Acceptor;
-use crate::net::{Lent, Received, Secured, Taken};
+use crate::net::{Lent, Peer, Received, Secured, Taken};
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::policy::Route;
 use crate::wire::framing::Framing;
