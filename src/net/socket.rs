@@ -66,8 +66,8 @@ impl Transport for Socket {
     }
 
     #[inline]
-    fn is_flushed(&self) -> bool {
-        self.tls.as_ref().is_none_or(|tls| tls.is_flushed())
+    fn waiting(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.waiting())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -94,7 +94,7 @@ impl Transport for Socket {
     }
 
     fn secured(&self) -> Option<Secured> {
-        self.tls.as_ref().map(|tls| tls.secured())
+        self.tls.as_ref().and_then(|tls| tls.secured())
     }
 
     fn secure(&mut self, acceptor: &Acceptor, received: &[u8]) -> io::Result<()> {

@@ -62,6 +62,8 @@ pub struct Secured {
     pub common_name: Option<String>,
     /// The alternative names in it.
     pub alternative_names: Vec<AlternativeName>,
+    /// Whether the session was one of before, resumed.
+    pub resumed: bool,
 }
 
 /// Buffers that a transport may use during a call, the same for the whole loop.
@@ -98,8 +100,8 @@ pub trait Transport {
     /// What the other side connected to; `None` where that is no IP address.
     fn local_address(&self) -> Option<SocketAddr>;
 
-    /// Whether nothing that was taken waits in the transport itself.
-    fn is_flushed(&self) -> bool;
+    /// Bytes that were taken and wait in the transport itself.
+    fn waiting(&self) -> usize;
 
     /// Sends what waits in the transport itself, as much as fits.
     ///
@@ -120,6 +122,7 @@ pub trait Transport {
     /// What is wrong with the settings.
     fn secure(&mut self, acceptor: &Acceptor, received: &[u8]) -> io::Result<()>;
 
-    /// What is known of the other side over TLS; `None` without TLS.
+    /// What is known of the other side over TLS; `None` without TLS, and until
+    /// its handshake is over.
     fn secured(&self) -> Option<Secured>;
 }

@@ -54,6 +54,37 @@ impl Ending {
         }
     }
 
+    /// Each [`cause`](Self::cause), with the code that [`logged_code`] gives it
+    /// where that is always the same.
+    ///
+    /// [`logged_code`]: Self::logged_code
+    pub const CAUSES: [(&'static str, Option<u16>); 9] = [
+        ("backend_eof", Some(1000)),
+        ("backend_fault", Some(1011)),
+        ("backend_reset", Some(1011)),
+        ("client_close", None),
+        ("client_fault", None),
+        ("client_gone", Some(1006)),
+        ("idle", Some(1001)),
+        ("silent", Some(1001)),
+        ("stopping", Some(1001)),
+    ];
+
+    /// One word for the cause, to count by.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Ending::ClientClosed(_) => "client_close",
+            Ending::ClientGone => "client_gone",
+            Ending::ClientFault(_) => "client_fault",
+            Ending::BackendEnded => "backend_eof",
+            Ending::BackendReset => "backend_reset",
+            Ending::BackendFault(_) => "backend_fault",
+            Ending::Idle => "idle",
+            Ending::Silent => "silent",
+            Ending::GoingAway => "stopping",
+        }
+    }
+
     /// What the Close frame to the client says.
     pub fn close(&self) -> Close {
         match self {
@@ -138,6 +169,10 @@ mod tests {
             assert_eq!(ending.close(), Close(code), "{ending}");
             assert_eq!(ending.logged_code(), logged, "{ending}");
             assert!(ending.reason().len() <= 123, "{ending}");
+            let mut causes = Ending::CAUSES.into_iter();
+            let counted = causes.find(|(cause, _)| *cause == ending.cause());
+            let code = counted.expect("a cause of the table").1;
+            assert!(code.is_none_or(|code| code == logged), "{ending}");
         }
     }
 }

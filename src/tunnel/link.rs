@@ -132,7 +132,19 @@ impl<T: Transport> Link<T> {
 
     /// Whether nothing waits to be written.
     pub fn is_flushed(&self) -> bool {
-        self.queue.is_empty() && self.transport.is_flushed()
+        self.queue.is_empty() && self.sent_on()
+    }
+
+    /// Whether the transport has sent all that it took.
+    #[inline]
+    fn sent_on(&self) -> bool {
+        self.transport.waiting() == 0
+    }
+
+    /// Bytes that are for the other side and that the socket has not taken,
+    /// here and in the transport.
+    pub fn queued(&self) -> usize {
+        self.queue.len() + self.transport.waiting()
     }
 
     /// The bytes that wait, for control frames to be appended.
@@ -286,11 +298,11 @@ impl<T: Transport> Link<T> {
     /// What broke the connection, once.
     #[inline]
     pub fn flush(&mut self, lent: &mut Lent) -> io::Result<()> {
-        if !self.transport.is_flushed() && self.known.writable {
+        if !self.sent_on() && self.known.writable {
             let flushed = self.transport.flush();
             self.settle(flushed)?;
         }
-        while !self.queue.is_empty() && self.transport.is_flushed() && self.known.writable {
+        while !self.queue.is_empty() && self.sent_on() && self.known.writable {
             let refused = self.refused;
             let queue = std::mem::take(&mut self.queue);
             let written = self.write(&[IoSlice::new(queue.bytes())], lent)?;
@@ -301,7 +313,7 @@ impl<T: Transport> Link<T> {
         if self.writing == Writing::Finishing && self.is_flushed() && self.known.writable {
             let finished = self.transport.finish();
             self.settle(finished)?;
-            if self.transport.is_flushed() {
+            if self.sent_on() {
                 self.writing = Writing::Finished;
             }
         }
@@ -312,7 +324,7 @@ impl<T: Transport> Link<T> {
     fn settle(&mut self, sent: io::Result<()>) -> io::Result<()> {
         if sent.is_err() {
             self.abandon();
-        } else if !self.transport.is_flushed() {
+        } else if !self.sent_on() {
             self.known.writable = false;
         }
         sent

@@ -84,8 +84,8 @@ impl Transport for Fake {
         })
     }
 
-    fn is_flushed(&self) -> bool {
-        true
+    fn waiting(&self) -> usize {
+        0
     }
 
     fn flush(&mut self) -> io::Result<()> {

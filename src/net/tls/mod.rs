@@ -19,7 +19,7 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::ConnectionState;
-use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, ServerConfig};
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
@@ -124,11 +124,14 @@ impl Session {
         }
     }
 
-    /// What is known of the other side now.
-    pub fn secured(&self) -> Secured {
+    /// What is known of the other side, once the handshake is over.
+    pub fn secured(&self) -> Option<Secured> {
         each!(&self.connection, tls => {
+            if tls.is_handshaking() {
+                return None;
+            }
             let own = tls.peer_certificates().and_then(|chain| chain.first());
-            Secured {
+            Some(Secured {
                 version: match tls.protocol_version() {
                     Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
                     _ => "TLSv1.3",
@@ -138,7 +141,8 @@ impl Session {
                 certificate: own.is_some(),
                 common_name: own.and_then(|own| x509::common_name(own)),
                 alternative_names: own.map_or(Vec::new(), |own| x509::alternative_names(own)),
-            }
+                resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
+            })
         })
     }
 
@@ -337,9 +341,9 @@ impl Session {
         })
     }
 
-    /// Whether the socket has taken everything.
-    pub fn is_flushed(&self) -> bool {
-        self.sealed.is_empty()
+    /// Bytes that the socket has not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.sealed.len()
     }
 
     /// Sends what the socket did not take yet, as far as it does now.

@@ -159,6 +159,7 @@ mod tests {
             let text = String::from_utf8(refusal(&cause)).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").expect(&text);
             assert_ne!(phrase(cause.status()), "", "{text}");
+            assert!(Refusal::REASONS.contains(&cause.reason()), "{cause:?}");
             assert!(
                 head.starts_with(&format!("HTTP/1.1 {} ", cause.status())),
                 "{text}"
