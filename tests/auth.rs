@@ -400,6 +400,23 @@ fn passwords_are_checked_beside_the_tunnels_and_only_so_many_wait() {
 }
 
 #[test]
+fn who_leaves_before_its_password_is_checked_is_not_let_in() {
+    let temp = TempDir::new();
+    let users = temp.write("users", &user("alice", "right", 10));
+    let (adit, _backend) = echo(&["--basic-file", &users]);
+    let request = request("/", &[&basic("alice", "right")]);
+    let mut asking: Vec<_> = (0..60).map(|_| Client::connect(&adit.address)).collect();
+    for client in &mut asking {
+        client.say(request.as_bytes());
+    }
+    drop(asking);
+    // It comes after all the others.
+    until(101, || status(&adit, "/", &[&basic("alice", "right")]));
+    let let_in = adit.log().matches(" opened: ").count();
+    assert!(let_in < 60, "{let_in} were let in");
+}
+
+#[test]
 fn websockifys_files_lead_each_token_to_its_backend() {
     let temp = TempDir::new();
     let unix = temp.unix("service");

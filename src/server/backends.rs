@@ -15,6 +15,7 @@ use log::warn;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a backend that failed is passed over where there is another.
@@ -74,6 +75,8 @@ struct State {
 pub struct Dial {
     /// Who wants it.
     label: Label,
+    /// As long as this is there, it is still wanted.
+    wish: Arc<()>,
     /// A backend that is none of the route's, until its addresses are there.
     stranger: Option<Backend>,
     /// The backends that were not dialled yet, and how to ask each for TLS.
@@ -144,6 +147,7 @@ impl Backends {
             .collect();
         Dial {
             label,
+            wish: Arc::default(),
             stranger,
             several: left.len() > 1,
             left,
@@ -159,6 +163,11 @@ impl Backends {
 }
 
 impl Dial {
+    /// What tells from afar whether this attempt is still going on.
+    pub fn wish(&self) -> Weak<()> {
+        Arc::downgrade(&self.wish)
+    }
+
     /// The backend whose addresses have to be there before it can be dialled.
     pub fn stranger(&self) -> Option<&Backend> {
         self.stranger.as_ref()

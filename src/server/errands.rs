@@ -4,7 +4,8 @@
 //! Each kind has one thread, started for its first errand, and a short queue.
 //! A thread that hangs, over a resolver that says nothing, holds up those that
 //! wait for the same and no open tunnel; whoever comes when its queue is full
-//! is told so at once.
+//! is told so at once. What nobody wants any more when its turn comes, since the
+//! client has left, is not done.
 
 use super::Server;
 use super::backends::{Dial, literal};
@@ -15,8 +16,8 @@ use crate::tunnel::auth::PasswordCheck;
 use log::error;
 use mio::Waker;
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Weak};
 
 /// Most errands of a kind that wait.
 const QUEUE: usize = 64;
@@ -25,12 +26,19 @@ const QUEUE: usize = 64;
 /// again.
 type Ticket = (usize, u64);
 
+/// What is to be done, and for whom, as long as it is wanted.
+struct Job<J> {
+    ticket: Ticket,
+    wish: Weak<()>,
+    what: J,
+}
+
 /// A thread that does errands of one kind.
 struct Worker<J, R> {
     name: &'static str,
     work: fn(J) -> R,
     waker: Arc<Waker>,
-    jobs: Option<SyncSender<(Ticket, J)>>,
+    jobs: Option<SyncSender<Job<J>>>,
     sender: Sender<(Ticket, R)>,
     answers: Receiver<(Ticket, R)>,
 }
@@ -49,7 +57,7 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
     }
 
     /// Hands over a job, if there is room for one.
-    fn ask(&mut self, ticket: Ticket, job: J) -> Result<(), Refusal> {
+    fn ask(&mut self, job: Job<J>) -> Result<(), Refusal> {
         let jobs = match self.jobs.take() {
             Some(jobs) => jobs,
             None => self.start().map_err(|e| {
@@ -57,18 +65,21 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
                 Refusal::Busy
             })?,
         };
-        let asked = jobs.try_send((ticket, job)).map_err(|_| Refusal::Busy);
+        let asked = jobs.try_send(job).map_err(|_| Refusal::Busy);
         self.jobs = Some(jobs);
         asked
     }
 
-    fn start(&self) -> io::Result<SyncSender<(Ticket, J)>> {
-        let (jobs, queue) = sync_channel::<(Ticket, J)>(QUEUE);
+    fn start(&self) -> io::Result<SyncSender<Job<J>>> {
+        let (jobs, queue) = sync_channel::<Job<J>>(QUEUE);
         let (work, sender, waker) = (self.work, self.sender.clone(), self.waker.clone());
         let run = move || {
             // Until the server is gone.
-            for (ticket, job) in queue {
-                if sender.send((ticket, work(job))).is_err() || waker.wake().is_err() {
+            for Job { ticket, wish, what } in queue {
+                if wish.strong_count() == 0 {
+                    continue;
+                }
+                if sender.send((ticket, work(what))).is_err() || waker.wake().is_err() {
                     return;
                 }
             }
@@ -110,6 +121,7 @@ impl Server {
             label,
         );
         let password = slot.tunnel.take_password();
+        let wish = dial.wish();
         slot.dial = Some(Box::new(dial));
         let rate = self.settings.routes[route].new_connections_per_second;
         let entered = self.guard.enter(route, rate, self.now);
@@ -117,8 +129,9 @@ impl Server {
             return self.unless_refused(key, entered);
         }
         match password {
-            Some(check) => {
-                let asked = self.errands.passwords.ask(ticket, check);
+            Some(what) => {
+                let job = Job { ticket, wish, what };
+                let asked = self.errands.passwords.ask(job);
                 self.unless_refused(key, asked);
             }
             None => self.find_backend(key),
@@ -131,13 +144,15 @@ impl Server {
             return;
         };
         let ticket = (key, slot.tunnel.label().id);
+        slot.tunnel.password_was_right();
         let Some(mut dial) = slot.dial.take() else {
             return;
         };
-        if let Some(name) = dial.stranger().cloned() {
-            let Some(addresses) = literal(&name) else {
+        if let Some(what) = dial.stranger().cloned() {
+            let Some(addresses) = literal(&what) else {
+                let wish = dial.wish();
                 slot.dial = Some(dial);
-                let asked = self.errands.names.ask(ticket, name);
+                let asked = self.errands.names.ask(Job { ticket, wish, what });
                 return self.unless_refused(key, asked);
             };
             dial.meet(Ok(addresses), &mut self.backends);
@@ -185,5 +200,34 @@ impl Server {
     fn waiting(&mut self, (key, id): Ticket) -> Option<usize> {
         let slot = self.table.get(key)?;
         (slot.tunnel.label().id == id && slot.dial.is_some()).then_some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Poll, Token};
+
+    #[test]
+    fn what_nobody_wants_any_more_is_not_done() {
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        // Each is done when its sender is gone.
+        let mut worker = Worker::new("test", |until: Receiver<()>| until.recv().is_err(), waker);
+        let (go, first) = channel();
+        let (_never, second) = channel();
+        let (_, third) = channel();
+        let wishes: [Arc<()>; 3] = Default::default();
+        for (number, what) in (0..).zip([first, second, third]) {
+            let wish = Arc::downgrade(&wishes[number]);
+            let ticket = (number, 0);
+            worker.ask(Job { ticket, wish, what }).unwrap();
+        }
+        let [_first, second, _third] = wishes;
+        drop(second);
+        drop::<Sender<()>>(go);
+        for number in [0, 2] {
+            assert_eq!(worker.answers.recv(), Ok(((number, 0), true)));
+        }
     }
 }

@@ -114,6 +114,12 @@ impl<T: Transport> Link<T> {
         self.known.broken
     }
 
+    /// Whether an event said that the other side has ended what it sends, though
+    /// not all that came before may have been read.
+    pub fn is_ending(&self) -> bool {
+        self.known.read_closed
+    }
+
     /// Bytes that wait to be written.
     pub fn waiting(&self) -> usize {
         self.queue.len()

@@ -125,6 +125,8 @@ pub struct Tunnel<T> {
     /// The deadline of every phase but the open one, which has its own clock.
     until: Option<Instant>,
     phase: Phase<T>,
+    /// Whether the client's password is being checked.
+    is_checked: bool,
 }
 
 impl<T: Transport> Tunnel<T> {
@@ -141,6 +143,7 @@ impl<T: Transport> Tunnel<T> {
             since: now,
             until: Some(now + handshake_timeout),
             phase: Phase::Opening(Link::new(transport), opening),
+            is_checked: false,
         }
     }
 
@@ -179,11 +182,14 @@ impl<T: Transport> Tunnel<T> {
                     outcome => self.opened(outcome, cx),
                 }
             }
-            Phase::Dialling(link, _) | Phase::Held(link, _) if link.is_broken() => {
-                debug!("{}: gone before its answer was there", self.label);
-                self.phase = Phase::Over;
-                Need::Nothing
+            // Who only ended its side may still have sent something for a
+            // backend, but a password costs too much to be checked for that.
+            Phase::Dialling(link, _)
+                if link.is_broken() || (self.is_checked && link.is_ending()) =>
+            {
+                self.gone()
             }
+            Phase::Held(link, _) if link.is_broken() => self.gone(),
             Phase::Dialling(..) | Phase::Held(..) => Need::Event,
             Phase::Open(session) => {
                 let again = session.pump(cx.scratch, cx.now);
@@ -258,12 +264,21 @@ impl<T: Transport> Tunnel<T> {
         }
     }
 
-    /// The password that has to be right before a backend is dialled.
+    /// The password that has to be right before a backend is dialled. Whether
+    /// it is, [`password_was_right`](Self::password_was_right) is told.
     pub fn take_password(&mut self) -> Option<Box<PasswordCheck>> {
         match &mut self.phase {
-            Phase::Dialling(_, accepted) => accepted.password.take(),
+            Phase::Dialling(_, accepted) => {
+                self.is_checked = accepted.password.is_some();
+                accepted.password.take()
+            }
             _ => None,
         }
+    }
+
+    /// The password was checked, and a backend is looked for.
+    pub fn password_was_right(&mut self) {
+        self.is_checked = false;
     }
 
     /// The backend is there: the client gets its 101.
@@ -320,6 +335,12 @@ impl<T: Transport> Tunnel<T> {
         } else {
             self.answer(&response, cx.now);
         }
+    }
+
+    fn gone(&mut self) -> Need {
+        debug!("{}: gone before its answer was there", self.label);
+        self.phase = Phase::Over;
+        Need::Nothing
     }
 
     fn tell_gone(&self, why: Option<&io::Error>, cx: &mut Context<'_>) {
