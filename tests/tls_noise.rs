@@ -230,3 +230,39 @@ fn a_backends_record_of_any_length_is_a_refusal() {
     }
     both.lives();
 }
+
+#[test]
+fn noise_behind_the_last_answer_is_dropped() {
+    let both = Both::serve();
+    for version in [&TLS13, &TLS12] {
+        let mut socket = both.dialer(version).dial(&both.adit.address);
+        socket.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        // To the close_notify: what is wrong with TLS from here on, adit has
+        // nobody to tell.
+        socket.read_to_end(&mut Vec::new()).unwrap();
+        let Secured { tcp, .. } = socket.tls();
+        end_with(tcp.try_clone().unwrap(), &[0x17, 3, 3, 0, 32].repeat(20));
+    }
+    both.lives();
+}
+
+#[test]
+fn noise_behind_a_close_is_dropped() {
+    let both = Both::serve();
+    for version in [&TLS13, &TLS12] {
+        let (address, dialer) = (both.adit.address.clone(), both.dialer(version));
+        let client = std::thread::spawn(move || dialer.open(&address));
+        let mut service = both.answerer.answer(both.backend.accept()).unwrap();
+        let mut client = client.join().unwrap();
+        client.send(CLOSE, &1000u16.to_be_bytes());
+        assert_eq!(service.read(&mut [0]).unwrap(), 0);
+        for socket in [&mut client.socket, &mut service] {
+            let _ = socket.read_to_end(&mut Vec::new());
+            let Secured { tcp, .. } = socket.tls();
+            let _ = tcp.write_all(&[0x17, 3, 3, 0, 32].repeat(20));
+        }
+        drop((client, service));
+        both.adit.wait_for_log(" closed: client close, 1000, ");
+    }
+    both.lives();
+}

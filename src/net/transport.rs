@@ -87,6 +87,15 @@ pub trait Transport {
     /// `WouldBlock` if nothing has come, else what broke the connection.
     fn read(&mut self, into: &mut [u8], lent: &mut Lent) -> io::Result<Received>;
 
+    /// As `read`, of bytes that nobody will look at: what they mean is not
+    /// found out, and nothing is to be [`read`](Self::read) behind them.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing has come, else what broke the connection.
+    fn drain(&mut self, into: &mut [u8], lent: &mut Lent) -> io::Result<Received> {
+        self.read(into, lent)
+    }
+
     /// Writes as much of the slices as fits.
     ///
     /// # Errors

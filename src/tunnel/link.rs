@@ -231,11 +231,15 @@ impl<T: Transport> Link<T> {
     }
 
     /// Reads and drops what has come, at most `into.len()` bytes a call; says
-    /// whether there may be more.
+    /// whether there may be more. From then on nothing is read but so.
     pub fn discard(&mut self, into: &mut [u8], lent: &mut Lent) -> bool {
+        if !self.is_readable() {
+            return false;
+        }
         // Not a sign of life: what is dropped must keep nothing going.
         let alive = self.alive;
-        let read = self.read(into, lent);
+        let drained = uninterrupted(|| self.transport.drain(into, lent));
+        let read = self.received(drained);
         self.alive = alive;
         matches!(read, Read::Bytes(_)) && self.is_readable()
     }

@@ -279,7 +279,13 @@ impl Session {
         if self.broken {
             return Err(invalid("TLS has failed before"));
         }
-        let (sealed, closed) = (&mut self.sealed, &mut self.peer_closed);
+        // Nothing goes out behind close_notify (RFC 8446 section 6.1).
+        let mut nowhere = WriteQueue::default();
+        let sealed = match self.close_sent {
+            true => &mut nowhere,
+            false => &mut self.sealed,
+        };
+        let closed = &mut self.peer_closed;
         let opened = each!(&mut self.connection, tls => {
             open(tls, records, into, sealed, closed).map_err(invalid)
         });
@@ -366,7 +372,7 @@ impl Session {
     /// # Errors
     /// What broke the connection.
     pub fn finish(&mut self, stream: &mut Stream) -> io::Result<()> {
-        if !std::mem::replace(&mut self.close_sent, true) && !self.broken {
+        if !self.close_sent && self.speak().is_ok() {
             let mut alert = [0; OVERHEAD];
             let (sealed, held) = (&mut self.sealed, &mut self.held);
             each!(&mut self.connection, tls => {
@@ -378,6 +384,7 @@ impl Session {
                 }
             });
         }
+        self.close_sent = true;
         self.flush(stream)?;
         if self.sealed.is_empty() {
             stream.finish()
