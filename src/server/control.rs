@@ -4,6 +4,7 @@
 //! Loading reads a file and looks up names, both of which can block. So it
 //! happens on a thread of its own, which wakes the loop when it is done.
 
+use super::fault::contain;
 use super::prepared::Prepared;
 use super::settings::Settings;
 use crate::tunnel::auth::Vault;
@@ -113,7 +114,8 @@ impl Control {
     fn prepare(&mut self, load: Loader, old: Vault) -> io::Result<()> {
         let (sender, waker) = (self.sender.clone(), self.waker.clone());
         let load = move || {
-            let loaded = load().and_then(|settings| Prepared::new(settings, &old));
+            let prepare = || load().and_then(|settings| Prepared::new(settings, &old));
+            let loaded = contain(prepare).unwrap_or_else(|fault| Err(fault.to_string()));
             // Without a receiver the process is ending.
             if sender.send(loaded).is_ok() {
                 let _ = waker.wake();

@@ -9,6 +9,7 @@
 
 use super::Server;
 use super::backends::{Dial, literal};
+use super::fault::contain;
 use crate::address::Backend;
 use crate::net::{Address, resolve};
 use crate::tunnel::Refusal;
@@ -79,7 +80,11 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
                 if wish.strong_count() == 0 {
                     continue;
                 }
-                if sender.send((ticket, work(what))).is_err() || waker.wake().is_err() {
+                // Who gets no answer for a fault has a deadline.
+                let Ok(answer) = contain(|| work(what)) else {
+                    continue;
+                };
+                if sender.send((ticket, answer)).is_err() || waker.wake().is_err() {
                     return;
                 }
             }

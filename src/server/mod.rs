@@ -11,6 +11,7 @@ mod confine;
 mod control;
 mod drain;
 mod errands;
+mod fault;
 pub mod guard;
 mod limits;
 mod listening;
@@ -35,6 +36,7 @@ use backends::{Backends, Dial};
 use confine::{Confined, Plan};
 use control::{Control, Wish};
 use errands::Errands;
+use fault::contain;
 use guard::{Door, Guard};
 use listening::Listeners;
 use log::{error, info, warn};
@@ -359,8 +361,12 @@ impl Server {
             return;
         };
         let late = dial.deadline().is_some_and(|until| self.now >= until);
+        let lent = &mut self.scratch.made.lent;
         let connected = match dial.socket() {
-            Some(socket) => socket.connected(&mut self.scratch.made.lent),
+            Some(socket) => contain(|| socket.connected(lent)).unwrap_or_else(|fault| {
+                self.scratch = Scratch::default();
+                Err(io::Error::other(fault))
+            }),
             None => Ok(false),
         };
         match connected {
@@ -419,7 +425,8 @@ impl Server {
         }
     }
 
-    /// Lends a tunnel what belongs to the whole loop.
+    /// Lends a tunnel what belongs to the whole loop. A fault ends it; the
+    /// buffers, whose content it may have left half done, are made anew.
     fn with_context<R>(
         &mut self,
         key: usize,
@@ -442,11 +449,16 @@ impl Server {
             gate: &mut door,
             ration: &mut self.ration,
         };
-        let done = work(slot, &mut cx);
+        let done = contain(|| work(slot, &mut cx));
         if let Some(client) = door.admitted() {
             slot.pass.admitted_as(client);
         }
-        Some(done)
+        if let Err(fault) = done {
+            error!("{} dropped: {fault}", slot.tunnel.label());
+            self.scratch = Scratch::default();
+            self.table.bury(key);
+        }
+        done.ok()
     }
 }
 
