@@ -3,6 +3,7 @@
 //! What [`Display`](fmt::Display) writes parses to the same address again. No
 //! name is looked up here.
 
+use crate::features::Feature;
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -95,6 +96,12 @@ impl FromStr for Listen {
     }
 }
 
+/// How a backend can be written.
+const BACKEND_FORMS: &str = match Feature::Tls.is_built_in() {
+    true => "HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT, unix:/path or unix:@name",
+    false => "HOST:PORT, tcp:HOST:PORT, unix:/path or unix:@name",
+};
+
 impl FromStr for Backend {
     type Err = AddressError;
 
@@ -103,7 +110,7 @@ impl FromStr for Backend {
             what: "backend",
             seen: text.to_owned(),
             why,
-            forms: "HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT, unix:/path or unix:@name",
+            forms: BACKEND_FORMS,
         })
     }
 }
@@ -162,6 +169,7 @@ fn parse_backend(text: &str) -> Result<Backend, &'static str> {
         };
     }
     let (tls, place) = match text.strip_prefix("tls:") {
+        Some(_) if !Feature::Tls.is_built_in() => return Err(Feature::Tls.absence()),
         Some(place) => (true, place),
         None => (false, text.strip_prefix("tcp:").unwrap_or(text)),
     };
@@ -373,10 +381,7 @@ mod tests {
         ] {
             assert_eq!(
                 text.parse::<Backend>().unwrap_err().to_string(),
-                format!(
-                    "backend {text:?}: {why}; \
-                     write HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT, unix:/path or unix:@name"
-                ),
+                format!("backend {text:?}: {why}; write {BACKEND_FORMS}"),
             );
         }
     }

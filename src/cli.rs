@@ -12,16 +12,29 @@ use argh::FromArgs;
 use log::LevelFilter;
 
 use crate::config::Source;
+use crate::features;
 use check::CheckArgs;
 use demo::DemoArgs;
 use serve::Serve;
 use token::TokenArgs;
 
+#[cfg(not(all(feature = "auth", feature = "config-file", feature = "demo")))]
+mod absent;
+#[cfg_attr(not(feature = "config-file"), path = "cli/no_check.rs")]
 mod check;
+#[cfg_attr(not(feature = "demo"), path = "cli/no_demo.rs")]
 mod demo;
 mod serve;
-#[cfg(test)]
+// They compare with a file, and try every command and option.
+#[cfg(all(
+    test,
+    feature = "tls",
+    feature = "auth",
+    feature = "config-file",
+    feature = "demo"
+))]
 mod tests;
+#[cfg_attr(not(feature = "auth"), path = "cli/no_token.rs")]
 mod token;
 
 pub use check::{Check, run_check};
@@ -109,7 +122,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
     })?;
     if adit.version {
         return Err(Exit {
-            text: format!("adit {}", env!("CARGO_PKG_VERSION")),
+            text: format!(
+                "adit {}\nfeatures: {}",
+                env!("CARGO_PKG_VERSION"),
+                features::built_in()
+            ),
             code: 0,
         });
     }
@@ -196,7 +213,7 @@ fn split_values(args: &[String]) -> Vec<&str> {
 Exit codes: 0 done, 1 failure, 2 a command line that makes no sense."
 )]
 struct Adit {
-    /// print the version
+    /// print the version and what was built in
     #[argh(switch, short = 'V')]
     version: bool,
 

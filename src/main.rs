@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Ok(Command::Serve { source, log }) => serve(source, log),
         Ok(Command::Demo(demo)) => {
             start_log(LevelFilter::Warn);
-            cli::run_demo(demo)
+            cli::run_demo(&demo)
         }
     };
     match done {

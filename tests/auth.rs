@@ -1,6 +1,8 @@
 //! Who may connect: tokens in all their places, signed ones, passwords, and
 //! websockify's files; and that no secret comes out again.
 
+// Tokens and passwords, some of them named in a file.
+#![cfg(all(feature = "auth", feature = "config-file"))]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,6 +1,8 @@
 //! Certificates: which of several is shown, whose is asked for, what is wrong
 //! with their files, and how they are replaced.
 
+// Several certificates of a listener stand in a file.
+#![cfg(all(feature = "tls", feature = "config-file"))]
 #![allow(clippy::unwrap_used)]
 
 mod common;

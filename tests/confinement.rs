@@ -5,6 +5,8 @@
 //! and no more. The sandbox is for everybody; where the kernel has none, the
 //! tests assert that adit says so and goes on.
 
+// What a reload may still read, and the demo, in the sandbox.
+#![cfg(all(feature = "config-file", feature = "demo", feature = "sandbox"))]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,5 +1,7 @@
 //! `adit demo`: one address, a page, and a real tunnel to its own backend.
 
+// The demo.
+#![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,5 +1,7 @@
 //! Who the client is behind a proxy: whose headers are believed, and how far.
 
+// Whom to trust changes by a reload of the file.
+#![cfg(feature = "config-file")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

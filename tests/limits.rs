@@ -1,6 +1,8 @@
 //! Who may connect: counts and rates of clients, networks, and what a flood of
 //! refused connections may cost.
 
+// Limits of several routes, and by a reload, stand in a file.
+#![cfg(feature = "config-file")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

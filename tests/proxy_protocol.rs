@@ -1,6 +1,8 @@
 //! PROXY headers from a proxy in front and to the backend behind, and the
 //! greeting that follows them.
 
+// A listener beside another, and `adit check`, need a file.
+#![cfg(feature = "config-file")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -2,6 +2,14 @@
 //! prints, what it tells to type can be typed, and what its tables name is what
 //! the code has.
 
+// README.md tells of all that can be built in.
+#![cfg(all(
+    feature = "tls",
+    feature = "auth",
+    feature = "config-file",
+    feature = "demo",
+    feature = "sandbox"
+))]
 #![allow(clippy::unwrap_used)]
 
 use adit::config::words::{AUTH, GLOBAL, LISTEN, PLACE, RULES};

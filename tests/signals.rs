@@ -1,5 +1,7 @@
 //! Signals: SIGHUP reloads, SIGTERM and SIGINT drain, a second one ends.
 
+// A reload reads the file.
+#![cfg(feature = "config-file")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

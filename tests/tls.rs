@@ -1,6 +1,8 @@
 //! wss: tunnels over TLS are tunnels like others, and handshakes that are slow,
 //! cut, foreign or no handshakes at all do no harm.
 
+// TLS.
+#![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,6 +1,8 @@
 //! `tls:` backends: what is verified, what is shown, and what a failed
 //! handshake is to the client.
 
+// TLS.
+#![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,6 +1,8 @@
 //! TLS with something wrong in it: whatever comes, only the connection it came
 //! on may end.
 
+// TLS.
+#![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
 
-use super::{Exit, token};
+use super::Exit;
 use crate::config::check::{self, Question};
 use crate::config::{self, Mistake, Mistakes};
-use crate::server::{Settings, Tls};
+use crate::features::Feature;
+use crate::server::{Settings, Tls, unix_time};
 use crate::tunnel::access::Secret;
 use crate::tunnel::auth::Vault;
 
@@ -29,7 +30,7 @@ pub struct Check {
 pub fn run_check(check: &Check) -> Exit {
     let verdict = read(check).and_then(|(settings, vault, tls)| {
         let mut text = match question(check)? {
-            Some(question) => check::answer(&settings, &vault, &question, token::unix_time())?,
+            Some(question) => check::answer(&settings, &vault, &question, unix_time())?,
             None => check::good(&check.file.display().to_string(), &settings),
         };
         let mut warnings: Vec<_> = vault.warnings().iter().map(ToString::to_string).collect();
@@ -133,6 +134,9 @@ pub(super) struct CheckArgs {
 
 impl CheckArgs {
     pub(super) fn resolve(self) -> Result<Check, String> {
+        if self.token_from.is_some() && !Feature::Auth.is_built_in() {
+            return Err(format!("--token-from: {}", Feature::Auth.absence()));
+        }
         let question = match self.url {
             Some(url) => Some(Question {
                 url: url.parse()?,

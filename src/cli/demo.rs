@@ -17,9 +17,9 @@ pub struct Demo(pub Listen);
 ///
 /// # Errors
 /// Why it cannot be served.
-pub fn run_demo(demo: Demo) -> Result<End, String> {
+pub fn run_demo(demo: &Demo) -> Result<End, String> {
     let cannot = |e: io::Error| format!("adit: cannot start the demo: {e}");
-    let (settings, service) = demo::settings(demo.0).map_err(cannot)?;
+    let (settings, service) = demo::settings(demo.0.clone()).map_err(cannot)?;
     let again = settings.clone();
     let load: Loader = Arc::new(move || Ok(again.clone()));
     let server = Server::new(settings, load).map_err(|e| format!("adit: {e}"))?;

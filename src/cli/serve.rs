@@ -4,7 +4,9 @@ use argh::FromArgs;
 use log::LevelFilter;
 
 use super::Command;
+use crate::config::words::option_lacks;
 use crate::config::{self, Source};
+use crate::features::Feature;
 
 /// Run the tunnel.
 #[derive(FromArgs)]
@@ -284,11 +286,30 @@ impl Serve {
                 return Err(vec!["--verbose and --quiet exclude each other".to_owned()]);
             }
         };
+        let lacking = self.lacking();
+        if !lacking.is_empty() {
+            return Err(lacking);
+        }
         let source = match &self.config {
             Some(file) => self.file(file).map_err(|error| vec![error])?,
             None => self.words()?,
         };
         Ok(Command::Serve { source, log })
+    }
+
+    /// The options that want what this build lacks, a message each.
+    fn lacking(&self) -> Vec<String> {
+        let config = self
+            .config
+            .as_ref()
+            .map(|_| ("config", Feature::ConfigFile));
+        let config = config.filter(|(_, feature)| !feature.is_built_in());
+        let options = self.options().into_iter();
+        options
+            .filter_map(|(name, _)| Some((name, option_lacks(name)?)))
+            .chain(config)
+            .map(|(name, feature)| format!("--{name}: {}", feature.absence()))
+            .collect()
     }
 
     fn file(&self, file: &str) -> Result<Source, String> {

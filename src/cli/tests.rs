@@ -361,8 +361,12 @@ fn no_command_prints_the_help_and_fails() {
 }
 
 #[test]
-fn the_version_is_the_crates() {
-    let text = format!("adit {}", env!("CARGO_PKG_VERSION"));
+fn the_version_is_the_crates_with_what_was_built_in() {
+    let text = format!(
+        "adit {}\nfeatures: {}",
+        env!("CARGO_PKG_VERSION"),
+        features::built_in()
+    );
     for option in ["-V", "--version"] {
         assert_eq!(help_of(&[option]), text);
     }

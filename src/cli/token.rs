@@ -1,13 +1,14 @@
 //! `adit token`: a signed token that expires.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use argh::FromArgs;
 
 use super::Exit;
 use crate::address::Backend;
 use crate::config;
+use crate::server::unix_time;
 use crate::tunnel::access::Fault;
 use crate::tunnel::auth::vault::read_key;
 use crate::tunnel::auth::{Grant, jwt};
@@ -45,12 +46,6 @@ pub fn run_token(token: &Token) -> Exit {
             code: 1,
         },
     }
-}
-
-/// Now, in Unix seconds.
-pub(super) fn unix_time() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
 }
 
 /// Print a signed token for a browser, which --hmac-key-file lets in.
@@ -91,7 +86,7 @@ pub(super) struct TokenArgs {
 
 impl TokenArgs {
     pub(super) fn resolve(self) -> Result<Token, String> {
-        let expires = config::duration(&self.expires)
+        let expires = config::values::duration(&self.expires)
             .map_err(|why| format!("expires {:?}: {why}", self.expires))?;
         let backend = self.backend.as_deref().map(str::parse::<Backend>);
         let backend = backend.transpose().map_err(|e| e.to_string())?;

@@ -166,7 +166,7 @@ pub(super) fn lone_group(settings: &Settings) -> Option<&'static str> {
 pub fn command_line(listen: &str, options: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let mut settings = Settings::default();
     let mut listener = ListenDraft::default();
-    let mut draft = RouteDraft::default();
+    let mut draft = RouteDraft::over(&Route::default(), None);
     let mut errors = Vec::new();
     let mut trusted = true;
     match listen.parse::<Listen>() {

@@ -1,5 +1,8 @@
 //! The configuration file: TOML to settings, or to all of its mistakes.
 
+mod certificate;
+mod overlap;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -8,13 +11,14 @@ use toml_span::value::{Key, Table, Value, ValueInner};
 use toml_span::{ErrorKind, Span};
 
 use super::draft::{RouteDraft, lone_group};
-use super::tls::{CERTIFICATE, CertificateDraft};
+use super::tls::CertificateDraft;
 use super::words::{AUTH, GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
-use super::{Mistake, Mistakes, overlap, values};
+use super::{Mistake, Mistakes, values};
 use crate::address::Listen;
 use crate::net::tls_files::CertificateFiles;
 use crate::server::Settings;
 use crate::tunnel::access::Auth;
+use certificate::CERTIFICATE;
 
 /// Reads a configuration file.
 ///

@@ -48,19 +48,28 @@ use std::path::{Path, PathBuf};
 use crate::server::Settings;
 use crate::tunnel::access::Fault;
 
+#[cfg(feature = "config-file")]
 pub mod check;
 mod draft;
+#[cfg_attr(not(feature = "config-file"), path = "no_file.rs")]
 mod file;
-mod overlap;
-#[cfg(test)]
+// They read files with every key.
+#[cfg(all(
+    test,
+    feature = "tls",
+    feature = "auth",
+    feature = "config-file",
+    feature = "sandbox"
+))]
 mod tests;
 mod tls;
-mod values;
+pub(crate) mod values;
 pub mod words;
 
 pub use draft::command_line;
-pub use file::{load, parse};
-pub(crate) use values::duration;
+pub use file::load;
+#[cfg(feature = "config-file")]
+pub use file::parse;
 
 /// Where the settings come from, at the start and again at a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! TLS at a listener, on its way from words to settings.
 
-use super::words::Word;
 use crate::net::tls_files::{CertificateFiles, ServerTls};
 use std::path::PathBuf;
 
@@ -26,28 +25,6 @@ pub struct CertificateDraft {
     pub cert: Option<PathBuf>,
     /// The key.
     pub key: Option<PathBuf>,
-}
-
-/// What a `[[listen.certificate]]` says.
-pub const CERTIFICATE: &[Word<CertificateDraft>] = &[
-    Word::one("cert", |certificate, text| {
-        super::words::put(&mut certificate.cert, super::values::file(text).map(Some))
-    }),
-    Word::one("key", |certificate, text| {
-        super::words::put(&mut certificate.key, super::values::file(text).map(Some))
-    }),
-];
-
-impl CertificateDraft {
-    /// The files, once both are there.
-    pub(super) fn build(self) -> Result<CertificateFiles, String> {
-        match (self.cert, self.key) {
-            (Some(cert), Some(key)) => Ok(CertificateFiles { cert, key }),
-            _ => {
-                Err("a certificate needs both; write cert = \"FILE\" and key = \"FILE\"".to_owned())
-            }
-        }
-    }
 }
 
 impl TlsDraft {

@@ -11,6 +11,7 @@ use super::values::{
 };
 use crate::address::{Backend, Listen};
 use crate::cidr::Cidr;
+use crate::features::Feature;
 use crate::server::Settings;
 use crate::server::settings::Sandbox;
 use crate::tunnel::access::Auth;
@@ -29,6 +30,8 @@ pub struct Word<T: 'static> {
     clear: Option<fn(&mut T)>,
     /// Whether a value may hold a secret, so that no message shows it.
     secret: bool,
+    /// What it is a word of, where a build may lack that.
+    feature: Option<Feature>,
     add: fn(&mut T, &str) -> Result<(), String>,
 }
 
@@ -41,7 +44,20 @@ impl<T> Word<T> {
             name,
             clear: None,
             secret: false,
+            feature: None,
             add,
+        }
+    }
+
+    /// A word of builds that have a feature.
+    pub(super) const fn of(
+        feature: Feature,
+        name: &'static str,
+        add: fn(&mut T, &str) -> Result<(), String>,
+    ) -> Self {
+        Word {
+            feature: Some(feature),
+            ..Word::one(name, add)
         }
     }
 
@@ -61,8 +77,14 @@ impl<T> Word<T> {
             name,
             clear: Some(clear),
             secret: false,
+            feature: None,
             add,
         }
+    }
+
+    /// What the word wants and this build lacks.
+    pub fn lacks(&self) -> Option<Feature> {
+        self.feature.filter(|feature| !feature.is_built_in())
     }
 
     /// Whether the word takes a list.
@@ -73,6 +95,9 @@ impl<T> Word<T> {
     /// Replaces what `target` has by these values. Returns the index of each
     /// value that is not allowed, with the message.
     pub fn set<S: AsRef<str>>(&self, target: &mut T, values: &[S]) -> Vec<(usize, String)> {
+        if let Some(feature) = self.lacks() {
+            return vec![(0, format!("{}: {}", self.name, feature.absence()))];
+        }
         if let Some(clear) = self.clear {
             clear(target);
         }
@@ -91,6 +116,17 @@ impl<T> Word<T> {
 /// The word of this name.
 pub fn find<T>(words: &'static [Word<T>], name: &str) -> Option<&'static Word<T>> {
     words.iter().find(|word| word.name == name)
+}
+
+/// What an option of the command line wants and this build lacks.
+pub fn option_lacks(name: &str) -> Option<Feature> {
+    fn of<T>(words: &'static [Word<T>], name: &str) -> Option<Feature> {
+        find(words, name).and_then(Word::lacks)
+    }
+    of(PLACE, name)
+        .or_else(|| of(RULES, name))
+        .or_else(|| of(AUTH, name.strip_prefix("auth-").unwrap_or(name)))
+        .or_else(|| of(LISTEN, name))
 }
 
 /// What a route is and where it leads: only in a `[[route]]`.
@@ -117,7 +153,7 @@ pub const PLACE: &[Word<Route>] = &[
         |route| route.backends.clear(),
         |route, text| push(&mut route.backends, address::<Backend>(text)),
     ),
-    Word::one("token-map", |route, text| {
+    Word::of(Feature::Auth, "token-map", |route, text| {
         put(&mut route.token_map, file(text).map(Some))
     }),
 ];
@@ -125,35 +161,35 @@ pub const PLACE: &[Word<Route>] = &[
 /// What a route's `auth` says. On the command line `cookie` and `realm` have
 /// `auth-` in front.
 pub const AUTH: &[Word<Auth>] = &[
-    Word::one("token-file", |auth, text| {
+    Word::of(Feature::Auth, "token-file", |auth, text| {
         put(&mut auth.token_file, file(text).map(Some))
     }),
-    Word::one("hmac-key-file", |auth, text| {
+    Word::of(Feature::Auth, "hmac-key-file", |auth, text| {
         put(&mut auth.hmac_key_file, file(text).map(Some))
     }),
-    Word::one("basic-file", |auth, text| {
+    Word::of(Feature::Auth, "basic-file", |auth, text| {
         put(&mut auth.basic_file, file(text).map(Some))
     }),
-    Word::one("cookie", |auth, text| {
+    Word::of(Feature::Auth, "cookie", |auth, text| {
         put(&mut auth.cookie, token(text).map(Some))
     }),
-    Word::one("realm", |auth, text| {
+    Word::of(Feature::Auth, "realm", |auth, text| {
         put(&mut auth.realm, realm(text).map(Some))
     }),
 ];
 
 /// What holds on a route: in a `[[route]]`, or above as the default for all.
 pub const RULES: &[Word<Route>] = &[
-    Word::one("backend-ca", |route, text| {
+    Word::of(Feature::Tls, "backend-ca", |route, text| {
         put(&mut route.backend_tls.ca, file(text).map(Some))
     }),
-    Word::one("backend-insecure", |route, text| {
+    Word::of(Feature::Tls, "backend-insecure", |route, text| {
         put(&mut route.backend_tls.insecure, choice(text, SWITCH))
     }),
-    Word::one("backend-cert", |route, text| {
+    Word::of(Feature::Tls, "backend-cert", |route, text| {
         put(&mut route.backend_tls.cert, file(text).map(Some))
     }),
-    Word::one("backend-key", |route, text| {
+    Word::of(Feature::Tls, "backend-key", |route, text| {
         put(&mut route.backend_tls.key, file(text).map(Some))
     }),
     Word::one("max-connections-per-backend", |route, text| {
@@ -252,7 +288,13 @@ pub const GLOBAL: &[Word<Settings>] = &[
         put(&mut settings.confinement.chroot, folder(text).map(Some))
     }),
     Word::one("sandbox", |settings, text| {
-        put(&mut settings.confinement.sandbox, choice(text, SANDBOX))
+        let sandbox = match choice(text, SANDBOX) {
+            Ok(Sandbox::Require) if !Feature::Sandbox.is_built_in() => {
+                Err(Feature::Sandbox.absence().to_owned())
+            }
+            sandbox => sandbox,
+        };
+        put(&mut settings.confinement.sandbox, sandbox)
     }),
 ];
 
@@ -280,20 +322,20 @@ pub const LISTEN: &[Word<ListenDraft>] = &[
     Word::one("accept-proxy", |listen, text| {
         put(&mut listen.accept_proxy, choice(text, SWITCH))
     }),
-    Word::one("tls-cert", |listen, text| {
+    Word::of(Feature::Tls, "tls-cert", |listen, text| {
         put(&mut listen.tls.own.cert, file(text).map(Some))
     }),
-    Word::one("tls-key", |listen, text| {
+    Word::of(Feature::Tls, "tls-key", |listen, text| {
         put(&mut listen.tls.own.key, file(text).map(Some))
     }),
-    Word::one("client-ca", |listen, text| {
+    Word::of(Feature::Tls, "client-ca", |listen, text| {
         put(&mut listen.tls.client_ca, file(text).map(Some))
     }),
-    Word::one("client-auth", |listen, text| {
+    Word::of(Feature::Tls, "client-auth", |listen, text| {
         let names = [("required", Some(true)), ("optional", Some(false))];
         put(&mut listen.tls.client_required, choice(text, names))
     }),
-    Word::one("plain", |listen, text| {
+    Word::of(Feature::Tls, "plain", |listen, text| {
         let names = [("redirect", Some(false)), ("allow", Some(true))];
         put(&mut listen.tls.plain, choice(text, names))
     }),
@@ -437,12 +479,6 @@ mod tests {
             "subprotocol",
             "a, b",
             "subprotocol \"a, b\": write one name of letters, digits and !#$%&'*+-.^_`|~",
-        ),
-        (
-            "backend",
-            "5900",
-            "backend \"5900\": no host; write HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT, \
-                 unix:/path or unix:@name",
         ),
         (
             "allow",

@@ -6,6 +6,7 @@ pub mod pipe;
 pub mod resolve;
 pub mod socket;
 pub mod stream;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
 pub mod tls_files;
 pub mod transport;

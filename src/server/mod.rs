@@ -468,7 +468,8 @@ fn nanoseconds(time: SystemTime) -> u64 {
     since.map_or(0, |since| since.as_nanos() as u64)
 }
 
-fn unix_time() -> u64 {
+/// Now, in Unix seconds.
+pub(crate) fn unix_time() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
 }

@@ -17,6 +17,14 @@
 //! came with ABI 9 (`ResolveUnix`) and the scope of abstract sockets would cut
 //! backends off and are left out.
 
+#[cfg_attr(
+    not(all(target_os = "linux", feature = "sandbox")),
+    path = "sandbox/no_landlock.rs"
+)]
+mod landlock;
+
+pub use landlock::restrict;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -88,73 +96,6 @@ fn parent(path: &Path) -> &Path {
         Some(folder) => folder,
         None => path,
     }
-}
-
-/// Forbids everything else. Returns what is in force.
-///
-/// # Errors
-/// Why nothing is.
-#[cfg(target_os = "linux")]
-pub fn restrict(allowed: &Allowed) -> Result<String, String> {
-    use landlock::{LandlockStatus, RulesetStatus};
-
-    // Threads that run already would stay free where the kernel is older than
-    // ABI 8, which is the first to reach them.
-    let threads = fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    let status = landlock(allowed).map_err(|e| e.to_string())?;
-    let abi = match status.landlock {
-        LandlockStatus::Available { effective_abi, .. } => effective_abi,
-        LandlockStatus::NotEnabled => return Err("Landlock is not enabled at boot".into()),
-        LandlockStatus::NotImplemented => {
-            return Err("the kernel has no Landlock; Linux has it since 5.13".into());
-        }
-    };
-    if status.ruleset == RulesetStatus::NotEnforced {
-        return Err("the kernel does not enforce the rules".into());
-    }
-    if threads > 1 && !status.all_threads {
-        return Err(format!("{} threads run outside of it", threads - 1));
-    }
-    Ok(format!("Landlock ABI {abi} and no new privileges"))
-}
-
-#[cfg(target_os = "linux")]
-fn landlock(allowed: &Allowed) -> Result<landlock::RestrictionStatus, landlock::RulesetError> {
-    use landlock::{
-        ABI, Access, AccessFs, PathBeneath, PathFd, RestrictSelfAttr, Ruleset, RulesetAttr,
-        RulesetCreatedAttr, Scope,
-    };
-
-    let mut ruleset = Ruleset::default()
-        .handle_access(AccessFs::from_all(ABI::V5))?
-        .scope(Scope::Signal)?
-        .create()?
-        .all_threads(true)?;
-    let read = allowed.read.iter();
-    let read = read.map(|path| (path, AccessFs::ReadFile | AccessFs::ReadDir, "read"));
-    let sockets = allowed.sockets.iter();
-    let make = AccessFs::MakeSock | AccessFs::RemoveFile;
-    let sockets = sockets.map(|path| (path, make, "make and remove sockets in"));
-    for (path, rights, what) in read.chain(sockets) {
-        match PathFd::new(path) {
-            Ok(folder) => {
-                ruleset = ruleset.add_rule(PathBeneath::new(folder, rights))?;
-                log::debug!("sandbox: may {what} {}", path.display());
-            }
-            // A reload could not use it either.
-            Err(e) => log::debug!("sandbox: no right to {what} {}: {e}", path.display()),
-        }
-    }
-    ruleset.restrict_self()
-}
-
-/// Forbids everything else. Returns what is in force.
-///
-/// # Errors
-/// Always: there is no Landlock.
-#[cfg(not(target_os = "linux"))]
-pub fn restrict(_: &Allowed) -> Result<String, String> {
-    Err("only Linux has Landlock".into())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! phase can be driven in a test without a socket.
 
 pub mod access;
+#[cfg_attr(not(feature = "auth"), path = "no_auth.rs")]
 pub mod auth;
 pub mod deadlines;
 pub mod ending;

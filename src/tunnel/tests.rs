@@ -959,6 +959,8 @@ fn a_refused_request_gets_its_answer_and_the_end() {
     assert_eq!(world.pump(), Need::Nothing);
 }
 
+// Without tokens there is nothing to guess.
+#[cfg(feature = "auth")]
 #[test]
 fn who_guesses_waits_for_the_answer() {
     // No token is in a map that was never read.
