@@ -9,10 +9,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use argh::FromArgs;
-use log::LevelFilter;
 
 use crate::config::Source;
 use crate::features;
+use crate::logging::Logging;
 use check::CheckArgs;
 use demo::DemoArgs;
 use serve::Serve;
@@ -51,8 +51,8 @@ pub enum Command {
     Serve {
         /// Where the settings come from.
         source: Source,
-        /// What to log.
-        log: LevelFilter,
+        /// What to log, how and where.
+        log: Logging,
     },
     /// Check a configuration file; see [`run_check`].
     Check(Check),
@@ -178,6 +178,7 @@ const SWITCHES: &[&str] = &[
     "--require-origin",
     "--accept-proxy",
     "--backend-insecure",
+    "--syslog",
     "--verbose",
     "--quiet",
     "--version",

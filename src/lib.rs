@@ -20,8 +20,9 @@
 //! - [`demo`]: a page and a backend to try it all.
 //!
 //! Beside them stand what every room may use: `address`, where to listen and
-//! where a backend is, `cidr`, networks, `features`, what was built in, and
-//! `queue`, the bytes that a socket has not taken yet.
+//! where a backend is, `cidr`, networks, `features`, what was built in,
+//! [`logging`], where the lines of the log go, and `queue`, the bytes that a
+//! socket has not taken yet.
 //!
 //! `wire` imports no other room, `net` nothing of `wire`, `tunnel` never sees
 //! the poll, `server` never names a frame, and no room imports `config` or
@@ -36,6 +37,7 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod features;
+pub mod logging;
 pub mod net;
 pub mod queue;
 pub mod server;

@@ -1,10 +1,10 @@
 //! The binary: what was typed becomes settings, and the server runs them.
 
-use adit::cli::{self, Command, Exit};
+use adit::cli::{self, Command, Demo, Exit};
 use adit::config::Source;
+use adit::logging::{self, Format, Logging, Target};
 use adit::server::{End, Loader, Server};
-use log::LevelFilter;
-use std::io::Write;
+use log::{LevelFilter, error};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,11 +13,8 @@ fn main() -> ExitCode {
         Err(exit) => return exit.finish(),
         Ok(Command::Check(check)) => return cli::run_check(&check).finish(),
         Ok(Command::Token(token)) => return cli::run_token(&token).finish(),
-        Ok(Command::Serve { source, log }) => serve(source, log),
-        Ok(Command::Demo(demo)) => {
-            start_log(LevelFilter::Warn);
-            cli::run_demo(&demo)
-        }
+        Ok(Command::Serve { source, log }) => serve(source, &log),
+        Ok(Command::Demo(demo)) => run_demo(&demo),
     };
     match done {
         Ok(End::Drained) => ExitCode::SUCCESS,
@@ -26,27 +23,29 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(source: Source, level: LevelFilter) -> Result<End, String> {
-    start_log(level);
+fn serve(source: Source, log: &Logging) -> Result<End, String> {
+    logging::start(log).map_err(|e| format!("adit: {e}"))?;
+    let done = serve_logged(source);
+    // Nobody may look at standard error where the log does not go there.
+    if let (Err(text), Target::Syslog) = (&done, log.target) {
+        error!("{text}");
+    }
+    done
+}
+
+fn serve_logged(source: Source) -> Result<End, String> {
     let settings = source.load().map_err(|mistakes| mistakes.to_string())?;
     let load: Loader = Arc::new(move || source.load().map_err(|mistakes| mistakes.to_string()));
     let server = Server::new(settings, load).map_err(|e| format!("adit: {e}"))?;
     server.run().map_err(|e| format!("adit: {e}"))
 }
 
-/// Logs to standard error. RUST_LOG, where it is set, says how much instead.
-fn start_log(level: LevelFilter) {
-    // The journal notes the time by itself (systemd.exec(5)).
-    let with_time = std::env::var_os("JOURNAL_STREAM").is_none();
-    env_logger::Builder::new()
-        .filter_module("adit", level)
-        .parse_default_env()
-        .format(move |out, record| {
-            if with_time {
-                let time = out.timestamp();
-                write!(out, "{time} ")?;
-            }
-            writeln!(out, "{:5} {}", record.level(), record.args())
-        })
-        .init();
+fn run_demo(demo: &Demo) -> Result<End, String> {
+    let log = Logging {
+        level: LevelFilter::Warn,
+        format: Format::Text,
+        target: Target::Stderr,
+    };
+    logging::start(&log).map_err(|e| format!("adit: {e}"))?;
+    cli::run_demo(demo)
 }

@@ -7,6 +7,7 @@ use super::Command;
 use crate::config::words::option_lacks;
 use crate::config::{self, Source};
 use crate::features::Feature;
+use crate::logging::{Format, Logging, Target};
 
 /// Run the tunnel.
 #[derive(FromArgs)]
@@ -14,7 +15,7 @@ use crate::features::Feature;
     subcommand,
     name = "serve",
     help_triggers("-h", "--help", "help"),
-    usage = "[<options>] LISTEN BACKEND...\n       {command_name} [-v | -q] --config FILE",
+    usage = "[<options>] LISTEN BACKEND...\n       {command_name} [-v | -q] [--syslog] [--log-format FORMAT] --config FILE",
     example = "{command_name} 8080 127.0.0.1:5900
 {command_name} 127.0.0.1:8080 unix:/run/chat.sock --framing lines
 {command_name} 8080 localhost:1883 --subprotocol mqtt --origin https://app.example.org
@@ -266,6 +267,18 @@ pub(super) struct Serve {
     #[argh(option)]
     sandbox: Option<String>,
 
+    /// file to keep the process's number in while it runs
+    #[argh(option)]
+    pid_file: Option<String>,
+
+    /// log to /dev/log, in RFC 5424's format (default: to standard error)
+    #[argh(switch)]
+    syslog: bool,
+
+    /// how lines of the log look: text or json (default: text)
+    #[argh(option)]
+    log_format: Option<String>,
+
     /// log each step
     #[argh(switch, short = 'v')]
     verbose: bool,
@@ -278,7 +291,7 @@ pub(super) struct Serve {
 impl Serve {
     /// What is to be served, or why these options make no sense.
     pub(super) fn resolve(&self) -> Result<Command, Vec<String>> {
-        let log = match (self.verbose, self.quiet) {
+        let level = match (self.verbose, self.quiet) {
             (false, false) => LevelFilter::Info,
             (true, false) => LevelFilter::Debug,
             (false, true) => LevelFilter::Warn,
@@ -290,6 +303,15 @@ impl Serve {
         if !lacking.is_empty() {
             return Err(lacking);
         }
+        let format = self.log_format.as_deref().map(log_format).transpose();
+        let log = Logging {
+            level,
+            format: format.map_err(|error| vec![error])?.unwrap_or_default(),
+            target: match self.syslog {
+                true => Target::Syslog,
+                false => Target::Stderr,
+            },
+        };
         let source = match &self.config {
             Some(file) => self.file(file).map_err(|error| vec![error])?,
             None => self.words()?,
@@ -399,6 +421,7 @@ impl Serve {
             ("group", &self.group),
             ("chroot", &self.chroot),
             ("sandbox", &self.sandbox),
+            ("pid-file", &self.pid_file),
             ("mode", &self.mode),
             ("tls-cert", &self.tls_cert),
             ("tls-key", &self.tls_key),
@@ -429,6 +452,10 @@ impl Serve {
         .filter_map(|(name, on)| on.then_some((name, "true")));
         single.chain(repeated).chain(switches).collect()
     }
+}
+
+fn log_format(text: &str) -> Result<Format, String> {
+    config::choice(text, Format::NAMES).map_err(|why| format!("log-format {text:?}: {why}"))
 }
 
 /// A shell gives no line ends: `\r`, `\n`, `\t` and `\\` stand for them.

@@ -3,8 +3,10 @@
 use super::*;
 use crate::config;
 use crate::config::words::{GLOBAL, PLACE, RULES};
+use crate::logging::{Format, Target};
 use crate::server::Settings;
 use crate::wire::framing::Framing;
+use log::LevelFilter;
 
 fn typed(args: &[&str]) -> Result<Command, Exit> {
     parse(args.iter().map(OsString::from))
@@ -71,6 +73,7 @@ fn the_same_words_mean_the_same_in_the_file() {
         ("group", "7"),
         ("chroot", "/srv"),
         ("sandbox", "off"),
+        ("pid-file", "/run/adit.pid"),
     ];
     let lines = |words: &[(&str, &str)]| -> String {
         words
@@ -194,7 +197,11 @@ fn a_file_stands_alone() {
         typed(&["serve", "--config", "/etc/adit.toml", "-v"]),
         Ok(Command::Serve {
             source: Source::File("/etc/adit.toml".into()),
-            log: LevelFilter::Debug,
+            log: Logging {
+                level: LevelFilter::Debug,
+                format: Format::Text,
+                target: Target::Stderr,
+            },
         })
     );
     for (args, expected) in [
@@ -224,13 +231,46 @@ fn the_log_has_three_levels() {
         (&["--quiet"], LevelFilter::Warn),
     ] {
         match typed(&[&["serve", "80", "h:1"], option].concat()) {
-            Ok(Command::Serve { log, .. }) => assert_eq!(log, expected),
+            Ok(Command::Serve { log, .. }) => assert_eq!(log.level, expected),
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(
         refused(&["serve", "80", "h:1", "-q", "-v"]),
         "--verbose and --quiet exclude each other"
+    );
+}
+
+#[test]
+fn the_log_goes_where_it_is_told_and_looks_so() {
+    for (options, format, target) in [
+        (&["80", "h:1"][..], Format::Text, Target::Stderr),
+        (&["--config=f", "--syslog"], Format::Text, Target::Syslog),
+        (
+            &["--config=f", "--log-format=json"],
+            Format::Json,
+            Target::Stderr,
+        ),
+        (
+            &["80", "h:1", "--log-format", "text"],
+            Format::Text,
+            Target::Stderr,
+        ),
+    ] {
+        match typed(&[&["serve"], options].concat()) {
+            Ok(Command::Serve { log, .. }) => {
+                assert_eq!((log.format, log.target), (format, target));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(
+        refused(&["serve", "80", "h:1", "--log-format", "xml"]),
+        "log-format \"xml\": write text or json"
+    );
+    assert_eq!(
+        refused(&["serve", "80", "h:1", "--syslog=/dev/log"]),
+        "unrecognized argument: --syslog=/dev/log"
     );
 }
 

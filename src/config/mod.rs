@@ -12,7 +12,7 @@
 //! (`max-connections`, `max-connections-per-client`,
 //! `new-connections-per-second`, `new-connections-per-second-per-client`,
 //! `handshake-timeout`, `drain-timeout`, `trusted-proxies`, `user`, `group`,
-//! `chroot`, `sandbox`) or the default of a route's key. Any of them can be one
+//! `chroot`, `sandbox`, `pid-file`) or the default of a route's key. Any of them can be one
 //! but `listener`, `host`, `path`,
 //! `subprotocol` and `backend`, which say what a route is and where it leads:
 //! those stand in a `[[route]]`, and so does `token-map`. A route's own value
@@ -70,6 +70,7 @@ pub use draft::command_line;
 pub use file::load;
 #[cfg(feature = "config-file")]
 pub use file::parse;
+pub(crate) use values::choice;
 
 /// Where the settings come from, at the start and again at a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -256,7 +256,7 @@ fn an_unknown_key_hears_of_the_known_ones() {
                 "2: unknown key \"surprise\"; allowed are listen, route, auth, max-connections, \
                  max-connections-per-client, new-connections-per-second, \
                  new-connections-per-second-per-client, handshake-timeout, drain-timeout, \
-                 trusted-proxies, user, group, chroot, sandbox, \
+                 trusted-proxies, user, group, chroot, sandbox, pid-file, \
                  backend-ca, backend-insecure, backend-cert, backend-key, \
                  max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
                  framing, \

@@ -15,7 +15,7 @@ pub(super) fn address<T: FromStr<Err = AddressError>>(text: &str) -> Result<T, S
 }
 
 /// One of these names.
-pub(super) fn choice<T>(
+pub(crate) fn choice<T>(
     text: &str,
     names: impl IntoIterator<Item = (&'static str, T)>,
 ) -> Result<T, String> {

@@ -296,6 +296,9 @@ pub const GLOBAL: &[Word<Settings>] = &[
         };
         put(&mut settings.confinement.sandbox, sandbox)
     }),
+    Word::one("pid-file", |settings, text| {
+        put(&mut settings.pid_file, file(text).map(Some))
+    }),
 ];
 
 /// A listener that may not have its address yet.

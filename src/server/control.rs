@@ -9,7 +9,7 @@ use super::prepared::Prepared;
 use super::settings::Settings;
 use crate::tunnel::auth::Vault;
 use mio::{Interest, Registry, Token, Waker};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
 use std::io;
 use std::sync::Arc;
@@ -25,6 +25,10 @@ pub enum Wish {
     Reload,
     /// Stop (SIGTERM, SIGINT).
     Stop,
+    /// Log more (SIGUSR1).
+    Louder,
+    /// Log less (SIGUSR2).
+    Quieter,
 }
 
 /// Settings that were loaded again, or why they were not.
@@ -54,7 +58,7 @@ impl Control {
         waker_token: Token,
         loader: Loader,
     ) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT])?;
+        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2])?;
         registry.register(&mut signals, signals_token, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(registry, waker_token)?);
         let (sender, receiver) = channel();
@@ -71,12 +75,11 @@ impl Control {
 
     /// What the signals that came want.
     pub fn wishes(&mut self) -> Vec<Wish> {
-        let wish = |signal| {
-            if signal == SIGHUP {
-                Wish::Reload
-            } else {
-                Wish::Stop
-            }
+        let wish = |signal| match signal {
+            SIGHUP => Wish::Reload,
+            SIGUSR1 => Wish::Louder,
+            SIGUSR2 => Wish::Quieter,
+            _ => Wish::Stop,
         };
         self.signals.pending().map(wish).collect()
     }

@@ -15,6 +15,7 @@ mod fault;
 pub mod guard;
 mod limits;
 mod listening;
+mod pid_file;
 mod prepared;
 mod reload;
 mod sandbox;
@@ -26,6 +27,7 @@ pub use control::Loader;
 pub use prepared::Tls;
 pub use settings::{ListenerSettings, Settings};
 
+use crate::logging::{self, Step};
 use crate::net::tls::Connector;
 use crate::net::{Peer, Socket, Stream, Transport};
 use crate::tunnel::auth::Vault;
@@ -42,6 +44,7 @@ use listening::Listeners;
 use log::{error, info, warn};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
+use pid_file::PidFile;
 use prepared::{Prepared, Watch};
 use reload::warn_of;
 use std::io::{self, ErrorKind};
@@ -94,6 +97,7 @@ pub struct Server {
     /// How many lines about refusals the log takes.
     ration: Ration,
     accepted: u64,
+    _pid_file: Option<PidFile>,
     /// Nanoseconds since 1970 at the start: no other run has the same.
     run: u64,
     /// When the tunnels that are left are told to go; set once it stops.
@@ -122,6 +126,12 @@ impl Server {
         listeners.open(&prepared, poll.registry(), &Confined::default())?;
         backends.learn(prepared.addresses);
         let settings = prepared.settings;
+        // Only now is there somebody to signal, and soon no right to write.
+        let pid_file = settings
+            .pid_file
+            .as_deref()
+            .map(PidFile::take)
+            .transpose()?;
         let confined = plan.carry_out(&settings)?;
         Ok(Server {
             poll,
@@ -140,6 +150,7 @@ impl Server {
             scratch: Scratch::default(),
             ration: Ration::default(),
             accepted: 0,
+            _pid_file: pid_file,
             run: nanoseconds(SystemTime::now()),
             drain_at: None,
             now: Instant::now(),
@@ -208,6 +219,8 @@ impl Server {
                         Wish::Stop if self.drain_at.is_some() => return true,
                         Wish::Stop => self.stop(),
                         Wish::Reload => self.reload(),
+                        Wish::Louder => logging::step(Step::Louder),
+                        Wish::Quieter => logging::step(Step::Quieter),
                     }
                 }
             }

@@ -41,6 +41,10 @@ impl Server {
             warn!("user, group, chroot and sandbox stay as they are until a restart");
             settings.confinement = confinement.clone();
         }
+        if settings.pid_file != self.settings.pid_file {
+            warn!("pid-file stays as it is until a restart");
+            settings.pid_file.clone_from(&self.settings.pid_file);
+        }
         warn_of(&prepared.warnings);
         self.backends.learn(prepared.addresses);
         self.connectors = prepared.connectors;

@@ -5,7 +5,7 @@
 //! and to those that it starts later: so it comes after the sockets are open
 //! and before any thread. What is listed is what a reload needs: to read its
 //! files, to make and remove sockets beside those that are there, and to look
-//! up names. Nothing can be written and nothing executed; a library is loaded
+//! up names; and at the end to remove the pid file. Nothing can be written and nothing executed; a library is loaded
 //! by reading it.
 //!
 //! A rule holds for a folder as it was when the rule was made. Files get
@@ -51,10 +51,12 @@ pub struct Allowed {
     pub read: Vec<PathBuf>,
     /// Below, sockets may be made, and files removed.
     pub sockets: Vec<PathBuf>,
+    /// Below, files may be removed.
+    pub remove: Vec<PathBuf>,
 }
 
 impl Allowed {
-    /// What a reload of these settings needs. Looks at the file system, to
+    /// What a reload of these settings needs, and a clean end. Looks at the file system, to
     /// follow links.
     pub fn to_reload(settings: &Settings) -> Self {
         let mut allowed = Allowed::default();
@@ -69,6 +71,9 @@ impl Allowed {
             if let Listen::Unix(path) = &listener.address {
                 add(&mut allowed.sockets, parent(path));
             }
+        }
+        if let Some(path) = &settings.pid_file {
+            add(&mut allowed.remove, parent(path));
         }
         allowed
     }
@@ -116,6 +121,7 @@ mod tests {
         let socket = base.join("sockets/s");
         let allowed = Allowed::to_reload(&Settings {
             file: Some(base.join("named/link")),
+            pid_file: Some(base.join("lies/pid")),
             listeners: vec![ListenerSettings {
                 address: Listen::Unix(socket),
                 mode: None,
@@ -130,6 +136,7 @@ mod tests {
         assert!(rest.contains(&PathBuf::from("/etc")), "{rest:?}");
         assert!(rest.iter().all(|path| !base.starts_with(path)), "{rest:?}");
         assert_eq!(allowed.sockets, [base.join("sockets")]);
+        assert_eq!(allowed.remove, [base.join("lies")]);
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub struct Settings {
     pub trusted: Trusted,
     /// What the process gives up once it listens.
     pub confinement: Confinement,
+    /// The file that the process's number is kept in, of which a reload takes
+    /// no notice.
+    pub pid_file: Option<PathBuf>,
     /// The file that all this stands in, if it stands in one.
     pub file: Option<PathBuf>,
 }
@@ -71,6 +74,7 @@ impl Default for Settings {
             limits: Limits::default(),
             trusted: Trusted::default(),
             confinement: Confinement::default(),
+            pid_file: None,
             file: None,
         }
     }

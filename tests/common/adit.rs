@@ -216,6 +216,6 @@ pub fn run(args: &[&str]) -> Output {
 /// `127.0.0.1:41234` of `… listening on 127.0.0.1:41234 …`.
 fn listener_in(line: &str) -> String {
     let (_, address) = line.split_once("listening on ").unwrap();
-    let end = address.find([' ', ',']).unwrap_or(address.len());
+    let end = address.find([' ', ',', '"']).unwrap_or(address.len());
     address[..end].to_owned()
 }

@@ -44,7 +44,9 @@ fn enforce(allowed: &Allowed) -> Result<RestrictionStatus, RulesetError> {
     let sockets = allowed.sockets.iter();
     let make = AccessFs::MakeSock | AccessFs::RemoveFile;
     let sockets = sockets.map(|path| (path, make, "make and remove sockets in"));
-    for (path, rights, what) in read.chain(sockets) {
+    let remove = allowed.remove.iter();
+    let remove = remove.map(|path| (path, AccessFs::RemoveFile.into(), "remove files in"));
+    for (path, rights, what) in read.chain(sockets).chain(remove) {
         match PathFd::new(path) {
             Ok(folder) => {
                 ruleset = ruleset.add_rule(PathBeneath::new(folder, rights))?;
