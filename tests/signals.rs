@@ -97,6 +97,28 @@ fn sigterm_stops_accepting_and_lets_tunnels_finish() {
 }
 
 #[test]
+fn who_waits_to_be_accepted_at_the_end_still_gets_a_tunnel() {
+    let (mut adit, _backend) = echo(&["--drain-timeout", "1h"]);
+    // It learns of the connections and of its end at the same time.
+    adit.signal(Signal::STOP);
+    let connect = |_| {
+        let mut client = Client::connect(&adit.address);
+        client.say(request("/", &[]).as_bytes());
+        client
+    };
+    // More than it accepts in a turn.
+    let clients: Vec<_> = (0..150).map(connect).collect();
+    adit.signal(Signal::TERM);
+    adit.signal(Signal::CONT);
+    adit.wait_for_log("stopping: connections left: 150");
+    for mut client in clients {
+        assert_eq!(client.response().status, 101);
+        client.close(1000);
+    }
+    assert_eq!(adit.wait().code(), Some(0));
+}
+
+#[test]
 fn after_the_drain_timeout_the_rest_is_1001() {
     let (mut adit, mut client, mut service) = tunnel(&["--drain-timeout", "200ms"]);
     adit.signal(Signal::TERM);

@@ -15,7 +15,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// As many connections may wait to be accepted; the kernel may allow fewer.
-const BACKLOG: i32 = 1024;
+pub const BACKLOG: i32 = 1024;
 
 /// Bytes for a client that may wait in the kernel and are not under way yet.
 /// What waits longer waits here, where it is seen whether the client takes

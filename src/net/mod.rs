@@ -11,7 +11,7 @@ pub mod tls;
 pub mod tls_files;
 pub mod transport;
 
-pub use listener::{Listener, Peer};
+pub use listener::{BACKLOG, Listener, Peer};
 pub use pipe::Pipe;
 pub use resolve::{Address, resolve};
 pub use socket::Socket;

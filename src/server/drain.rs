@@ -1,13 +1,28 @@
 //! The end: nobody new is let in, and who is there has some time to finish.
+//!
+//! Another process may take over the address, so nobody who got through to
+//! this one may be lost. Connections that wait in the kernel's queue would be
+//! reset with it: they are accepted first. Who has connected has a moment for
+//! its request, and then its tunnel like everybody else's.
 
-use super::Server;
+use super::{Server, listening};
 use log::warn;
+use std::time::Duration;
+
+/// How long a request may take to arrive and find its backend after the stop.
+const GRACE: Duration = Duration::from_secs(2);
 
 impl Server {
     /// Stops to accept, and lets the tunnels end.
     pub(super) fn stop(&mut self) {
+        self.listeners.look();
+        for _ in 0..listening::MOST_TURNS {
+            self.accept();
+        }
         self.listeners.close();
-        self.drain_at = Some(self.now + self.settings.drain_timeout);
+        let timeout = self.settings.drain_timeout;
+        self.drain_at = Some(self.now + timeout);
+        self.grace_until = Some(self.now + timeout.min(GRACE));
         if !self.table.is_empty() {
             warn!(
                 "stopping: connections left: {}; they may end within {:?}, a second signal ends them now",
@@ -15,6 +30,11 @@ impl Server {
                 self.settings.drain_timeout,
             );
         }
+    }
+
+    /// Refuses the requests that have no tunnel yet.
+    pub(super) fn end_grace(&mut self) {
+        self.grace_until = None;
         for key in self.table.keys() {
             if self
                 .table

@@ -9,7 +9,7 @@ use super::confine::Confined;
 use super::prepared::Prepared;
 use super::settings::ListenerSettings;
 use crate::net::tls::Acceptor;
-use crate::net::{Listener, Peer, Stream};
+use crate::net::{BACKLOG, Listener, Peer, Stream};
 use crate::tunnel::Entrance;
 use log::{error, info, warn};
 use mio::{Interest, Registry, Token};
@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// Connections accepted from a listener until it is the others' turn.
 const TURN: usize = 64;
+
+/// After so many turns the whole queue of a listener has been accepted.
+pub const MOST_TURNS: usize = BACKLOG.unsigned_abs() as usize / TURN + 1;
 
 /// How long accepting pauses when the system has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -142,6 +145,13 @@ impl Listeners {
             });
         }
         Ok(())
+    }
+
+    /// Connections may wait at any listener, whatever the poll has said.
+    pub fn look(&mut self) {
+        for listener in &mut self.sockets {
+            listener.ready = true;
+        }
     }
 
     /// Closes all listeners.

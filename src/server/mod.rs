@@ -102,6 +102,8 @@ pub struct Server {
     run: u64,
     /// When the tunnels that are left are told to go; set once it stops.
     drain_at: Option<Instant>,
+    /// Until then requests may still become tunnels, once it stops.
+    grace_until: Option<Instant>,
     now: Instant,
     /// The same moment in Unix seconds.
     unix_time: u64,
@@ -153,6 +155,7 @@ impl Server {
             _pid_file: pid_file,
             run: nanoseconds(SystemTime::now()),
             drain_at: None,
+            grace_until: None,
             now: Instant::now(),
             unix_time: unix_time(),
         })
@@ -205,6 +208,7 @@ impl Server {
             self.backends.ration.due(),
             self.watch.next(),
             self.drain_at,
+            self.grace_until,
         ];
         let next = moments.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
@@ -317,6 +321,9 @@ impl Server {
         }
         if self.watch.is_due(self.now) {
             self.renew();
+        }
+        if self.grace_until.is_some_and(|at| self.now >= at) {
+            self.end_grace();
         }
         if self.drain_at.is_some_and(|at| self.now >= at) {
             self.drain_at = Some(self.now + self.settings.drain_timeout.max(REMINDER));
