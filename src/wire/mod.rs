@@ -10,15 +10,18 @@
 //! at all is a [`Refusal`], which knows its HTTP status.
 
 pub mod chunk;
+pub mod dialogue;
 pub mod fault;
 pub mod framing;
 pub mod gather;
 pub mod http;
 pub mod proxy_protocol;
 pub mod refusal;
+pub mod socks;
 pub mod ws;
 
 pub use chunk::{Chunk, End, Frame, Kind};
+pub use dialogue::{Next, Unwelcome};
 pub use fault::Fault;
 pub use gather::Gather;
 pub use refusal::{Challenge, Lack, Refusal};

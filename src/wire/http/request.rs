@@ -1,7 +1,9 @@
 //! A request head, parsed by httparse and judged by RFC 9112.
 
+use super::Fields;
 use crate::wire::Refusal;
-use httparse::{EMPTY_HEADER, Header, Status};
+use httparse::{EMPTY_HEADER, Status};
+use std::ops::Deref;
 
 /// Most bytes of a request head.
 pub const MAX_HEAD: usize = 16 * 1024;
@@ -26,7 +28,7 @@ pub struct Request<'a> {
     pub minor_version: u8,
     /// The one Host header: host and perhaps port.
     pub host: &'a str,
-    headers: Vec<Header<'a>>,
+    fields: Fields<'a>,
 }
 
 impl<'a> Request<'a> {
@@ -59,7 +61,7 @@ impl<'a> Request<'a> {
             query,
             minor_version,
             host: "",
-            headers: head.headers.to_vec(),
+            fields: Fields::new(head.headers),
         };
         request.host = match request.single("Host") {
             Some(host) if !host.is_empty() => host,
@@ -68,53 +70,17 @@ impl<'a> Request<'a> {
         Ok(Some(request))
     }
 
-    /// The values of a header field, in order, as their bytes are.
-    pub fn lines(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        let named = self
-            .headers
-            .iter()
-            .filter(move |h| h.name.eq_ignore_ascii_case(name));
-        named.map(|h| h.value)
-    }
-
-    /// The values of a header field, in order; one that is not text is empty.
-    pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a str> {
-        self.lines(name).map(|value| {
-            std::str::from_utf8(value)
-                .unwrap_or("")
-                .trim_matches([' ', '\t'])
-        })
-    }
-
-    /// The value of a field that may stand only once; `None` if it is missing
-    /// or repeated.
-    pub fn single(&self, name: &'static str) -> Option<&'a str> {
-        let mut values = self.values(name);
-        let value = values.next();
-        if values.next().is_some() { None } else { value }
-    }
-
-    /// Whether a field stands at all.
-    pub fn has(&self, name: &'static str) -> bool {
-        self.values(name).next().is_some()
-    }
-
-    /// The elements of a list field, over all its lines (RFC 9110 section 5.6.1).
-    pub fn elements(&self, name: &'static str) -> impl Iterator<Item = &'a str> {
-        let split = self.values(name).flat_map(|value| value.split(','));
-        split
-            .map(|element| element.trim_matches([' ', '\t']))
-            .filter(|element| !element.is_empty())
-    }
-
-    /// Whether a list field has this element, in any case.
-    pub fn lists(&self, name: &'static str, element: &str) -> bool {
-        self.elements(name).any(|e| e.eq_ignore_ascii_case(element))
-    }
-
     /// Whether a body follows the head (RFC 9112 section 6.3).
     pub fn has_body(&self) -> bool {
         self.has("Transfer-Encoding") || self.values("Content-Length").any(|len| len != "0")
+    }
+}
+
+impl<'a> Deref for Request<'a> {
+    type Target = Fields<'a>;
+
+    fn deref(&self) -> &Fields<'a> {
+        &self.fields
     }
 }
 

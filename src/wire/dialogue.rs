@@ -1,0 +1,74 @@
+//! What is said over a connection before it carries messages: a request to a
+//! proxy, the opening handshake of a client.
+//!
+//! A dialogue holds no socket. It says something first, hears what came so far,
+//! and answers with what comes next. What it heard is kept by the caller until
+//! the dialogue is done with it, so a cut between two reads is no state.
+
+use std::fmt;
+
+/// What comes next in a dialogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// What came is not whole yet.
+    Listen,
+    /// This is to be said; as many bytes of what came are done with.
+    Say(Vec<u8>, usize),
+    /// It is over; as many bytes of what came belonged to it.
+    Done(usize),
+}
+
+/// Why a dialogue came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unwelcome {
+    /// The other side does not want it, or makes no sense; says what it said.
+    Refused(String),
+    /// As [`Refused`](Unwelcome::Refused), but it may be otherwise soon.
+    NotNow(String),
+    /// What is wanted is at another URL.
+    Moved {
+        /// The first line of the answer.
+        line: String,
+        /// Where it is.
+        location: String,
+    },
+}
+
+impl fmt::Display for Unwelcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unwelcome::Refused(text) | Unwelcome::NotNow(text) => f.write_str(text),
+            Unwelcome::Moved { line, location } => {
+                write!(
+                    f,
+                    "{line}, so go to \"{}\" (--follow)",
+                    location.escape_debug()
+                )
+            }
+        }
+    }
+}
+
+/// A dialogue told from its far end: what it hears, cut at every byte, and what
+/// it says to that.
+#[cfg(test)]
+pub(super) fn talk(
+    mut hear: impl FnMut(&[u8]) -> Result<Next, Unwelcome>,
+    pieces: &[&[u8]],
+) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Unwelcome> {
+    let (mut heard, mut said) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        heard.extend_from_slice(piece);
+        loop {
+            match hear(&heard)? {
+                Next::Listen => break,
+                Next::Say(bytes, used) => {
+                    said.push(bytes);
+                    heard.drain(..used);
+                }
+                Next::Done(used) => return Ok((said, Some(heard[used..].to_vec()))),
+            }
+        }
+    }
+    Ok((said, None))
+}
