@@ -12,12 +12,15 @@
 //! | no sign of life for two `ping-interval`s | 1001 | 1001 |
 //! | adit is stopping | 1001 | 1001 |
 //!
+//! Where adit is the client, the server at the far end takes the client's place
+//! in this table, and the local side the backend's.
+//!
 //! Whatever the cause, what was read before it is delivered first, the backend
 //! gets the end behind all that the client sent, and no socket is closed with
 //! bytes still queued.
 
 use crate::wire::Fault;
-use crate::wire::ws::Close;
+use crate::wire::ws::{Close, Role};
 use std::fmt;
 
 /// Why an open tunnel ends; the first cause counts.
@@ -108,10 +111,37 @@ impl Ending {
 
     /// The reason in the Close frame: for people who read their browser's
     /// console. A client that closed knows why.
-    pub fn reason(&self) -> String {
+    pub fn reason(&self, role: Role) -> String {
         match self {
             Ending::ClientClosed(_) | Ending::BackendEnded => String::new(),
-            other => other.to_string(),
+            other => other.told(role),
+        }
+    }
+
+    /// Whether both sides have said all they wanted to.
+    pub fn is_clean(&self) -> bool {
+        match self {
+            Ending::ClientClosed(Close(code)) => matches!(code, None | Some(1000)),
+            Ending::BackendEnded => true,
+            _ => false,
+        }
+    }
+
+    /// The ending in words, where adit speaks WebSocket in this role.
+    pub fn told(&self, role: Role) -> String {
+        let (peer, stream, own) = match role {
+            Role::Server => ("client", "backend", "server"),
+            Role::Client => ("server", "local side", "client"),
+        };
+        match self {
+            Ending::ClientClosed(_) => format!("{peer} close"),
+            Ending::ClientGone => format!("{peer} gone without a close"),
+            Ending::ClientFault(fault) | Ending::BackendFault(fault) => fault.told(stream),
+            Ending::BackendEnded => format!("{stream} eof"),
+            Ending::BackendReset => format!("{stream} reset the connection"),
+            Ending::Idle => "idle for too long".to_owned(),
+            Ending::Silent => format!("no sign of life from the {peer}"),
+            Ending::GoingAway => format!("{own} is stopping"),
         }
     }
 
@@ -124,18 +154,10 @@ impl Ending {
     }
 }
 
+/// As it is told where adit is the server.
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Ending::ClientClosed(_) => f.write_str("client close"),
-            Ending::ClientGone => f.write_str("client gone without a close"),
-            Ending::ClientFault(fault) | Ending::BackendFault(fault) => fault.fmt(f),
-            Ending::BackendEnded => f.write_str("backend eof"),
-            Ending::BackendReset => f.write_str("backend reset the connection"),
-            Ending::Idle => f.write_str("idle for too long"),
-            Ending::Silent => f.write_str("no sign of life from the client"),
-            Ending::GoingAway => f.write_str("server is stopping"),
-        }
+        f.write_str(&self.told(Role::Server))
     }
 }
 
@@ -168,7 +190,9 @@ mod tests {
         for (ending, code, logged) in table {
             assert_eq!(ending.close(), Close(code), "{ending}");
             assert_eq!(ending.logged_code(), logged, "{ending}");
-            assert!(ending.reason().len() <= 123, "{ending}");
+            for role in [Role::Server, Role::Client] {
+                assert!(ending.reason(role).len() <= 123, "{ending}");
+            }
             let mut causes = Ending::CAUSES.into_iter();
             let counted = causes.find(|(cause, _)| *cause == ending.cause());
             let code = counted.expect("a cause of the table").1;

@@ -196,6 +196,15 @@ impl<T: Transport> Endpoint<T> {
         }
     }
 
+    /// Says that no more messages will come, while this side's are still heard;
+    /// `false` if it cannot be told.
+    pub fn half_close(&mut self) -> bool {
+        match &mut self.codec {
+            Codec::WebSocket(connection) => connection.half_close(self.link.queue()),
+            Codec::Framing(_) => false,
+        }
+    }
+
     /// Says that nothing more will come, if this side can be told.
     pub fn close(&mut self, close: Close, reason: &str) {
         if let Codec::WebSocket(connection) = &mut self.codec {

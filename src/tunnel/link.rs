@@ -131,6 +131,11 @@ impl<T: Transport> Link<T> {
         self.known.writable = true;
     }
 
+    /// Whether the end, or an error, was read.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Whether nothing more will be read or written.
     pub fn is_over(&self) -> bool {
         self.ended && self.writing == Writing::Finished

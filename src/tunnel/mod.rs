@@ -42,10 +42,10 @@ pub use relay::Scratch;
 use crate::address::Backend;
 use crate::net::Transport;
 use crate::wire::http;
+use crate::wire::ws::handshake::HALF_CLOSE;
 use crate::wire::ws::{Connection, Role};
 use auth::PasswordCheck;
 use ending::Ending;
-use endpoint::{Codec, Endpoint};
 use log::{Level, debug, info, log, log_enabled, warn};
 use opening::{Accepted, Outcome};
 use session::Session;
@@ -107,7 +107,7 @@ enum Phase<T> {
     /// The request is being read.
     Opening(Link<T>, Opening),
     /// The backend is being dialled, or something is looked up before.
-    Dialling(Link<T>, Accepted),
+    Dialling(Link<T>, Box<Accepted>),
     /// Messages pass.
     Open(Session<T>),
     /// A response to a guess waits for its moment.
@@ -156,8 +156,7 @@ impl<T: Transport> Tunnel<T> {
     /// Adds what an event said of one side.
     pub fn ready(&mut self, side: Side, seen: Readiness) {
         match (&mut self.phase, side) {
-            (Phase::Open(session), Side::Client) => session.client().link.ready(seen),
-            (Phase::Open(session), Side::Backend) => session.backend().link.ready(seen),
+            (Phase::Open(session), side) => session.side(side).link.ready(seen),
             (
                 Phase::Opening(link, _)
                 | Phase::Dialling(link, _)
@@ -290,23 +289,26 @@ impl<T: Transport> Tunnel<T> {
         let Accepted {
             accept,
             subprotocol,
+            half_close,
             mut early,
             terms,
             description,
             preface,
             ..
-        } = accepted;
+        } = *accepted;
         info!("{} opened: {description} -> {name}", self.label);
-        client
-            .queue()
-            .push(&http::switching_protocols(&accept, subprotocol.as_deref()));
-        let connection = Connection::new(Role::Server, terms.text);
+        client.queue().push(&http::switching_protocols(
+            &accept,
+            subprotocol.as_deref(),
+            half_close.then_some(HALF_CLOSE),
+        ));
+        let connection = Connection::new(Role::Server, terms.text, half_close);
         let framer = terms.framing.framer(terms.max_message);
         let mut backend = Link::new(transport);
         backend.queue().push(&preface);
         let mut session = Session::new(
-            Endpoint::new(client, Codec::WebSocket(connection)),
-            Endpoint::new(backend, Codec::Framing(framer)),
+            (client, connection),
+            (backend, framer),
             terms.timeouts,
             terms.framing.carries_type(),
             cx.now,

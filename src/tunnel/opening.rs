@@ -45,7 +45,7 @@ pub enum Outcome {
     /// The request gets a page.
     Page(Page),
     /// The request gets a tunnel as soon as the backend is there.
-    Accepted(Accepted),
+    Accepted(Box<Accepted>),
 }
 
 /// A request that waits for its backend.
@@ -57,6 +57,8 @@ pub struct Accepted {
     pub accept: String,
     /// The subprotocol to answer with.
     pub subprotocol: Option<String>,
+    /// Whether the client can end its half of the connection alone.
+    pub half_close: bool,
     /// What the log says of the tunnel.
     pub description: String,
     /// The backend of the token, where it chose one.
@@ -408,17 +410,18 @@ fn decide(
         alternative_names: &sender.alternative_names,
     };
     let preface = preface(choice.route, &facts, &sender.connection);
-    Ok(Outcome::Accepted(Accepted {
+    Ok(Outcome::Accepted(Box::new(Accepted {
         route: choice.index,
         accept: upgrade.accept(),
         subprotocol: choice.subprotocol.map(str::to_owned),
+        half_close: upgrade.half_close,
         description: describe(request.path, &choice, admission.subject.as_deref()),
         backend: admission.backend,
         password: admission.password,
         early: early.to_vec(),
         preface,
         terms: Terms::of(choice.route),
-    }))
+    })))
 }
 
 /// The path without its query, in which a token may stand, as in a subprotocol.

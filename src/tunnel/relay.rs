@@ -139,8 +139,11 @@ pub fn carry<T: Transport>(
     made: &mut Made,
 ) -> Result<(), Stop> {
     let mut out = Gather::new(&mut made.staging);
+    let mut finishes = false;
     let stopped = loop {
         match src.codec.decode(&mut input) {
+            // Only control frames follow, which stay with the source.
+            Ok(Some(Event::HalfClose)) => finishes = true,
             Ok(Some(event)) => {
                 if let Err(stop) = pass(event, src, dst, &mut out) {
                     break Err(stop);
@@ -153,6 +156,9 @@ pub fn carry<T: Transport>(
     src.hold(input);
     // What the source has said counts, whatever became of the destination.
     let sent = dst.link.send(&out, &mut made.lent);
+    if finishes {
+        dst.link.finish();
+    }
     stopped.and(sent.map_err(Stop::DestinationBroken))
 }
 
@@ -196,7 +202,7 @@ fn pass<'a, T: Transport>(
             src.pong(payload);
             Ok(())
         }
-        Event::Pong => Ok(()),
+        Event::Pong | Event::HalfClose => Ok(()),
         Event::Close(close) => Err(Stop::Closed(close)),
     }
 }

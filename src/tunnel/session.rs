@@ -1,17 +1,26 @@
 //! An open tunnel: two endpoints, two directions, one ending.
 //!
+//! One endpoint speaks WebSocket, in either role: its peer is a client that is
+//! served, or a server that adit connected to. The other is a plain stream, the
+//! served backend's or the local program's. Which of them came first makes no
+//! difference here.
+//!
 //! Each direction relays until something ends it; from then on what its source
 //! still sends is dropped. The first cause is the tunnel's [`Ending`], and from
-//! it follows all the rest: the Close that the client gets, behind everything
-//! that it is owed; the end that the backend gets, behind everything that the
-//! client sent; and how long either may take to answer.
+//! it follows all the rest: the Close that the peer gets, behind everything
+//! that it is owed; the end that the stream gets, behind everything that the
+//! peer sent; and how long either may take to answer.
 
+use super::Side;
 use super::deadlines::{Deadlines, Due};
 use super::ending::Ending;
-use super::endpoint::{Endpoint, Traffic};
+use super::endpoint::{Codec, Endpoint, Traffic};
+use super::link::Link;
 use super::policy::Timeouts;
 use super::relay::{Flow, Scratch, Stop, carry, relay};
 use crate::net::{Lent, Transport};
+use crate::wire::framing::Framer;
+use crate::wire::ws::{Connection, Role};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -25,54 +34,59 @@ const DISCARDS: usize = 4;
 /// An open tunnel.
 #[derive(Debug)]
 pub struct Session<T> {
-    client: Endpoint<T>,
-    backend: Endpoint<T>,
+    /// The side that speaks WebSocket.
+    web: Endpoint<T>,
+    /// The side that speaks a framing.
+    plain: Endpoint<T>,
+    role: Role,
     clock: Deadlines,
-    /// Whether client bytes go to the backend still.
+    /// Whether what comes over WebSocket goes to the stream still.
     up: bool,
-    /// Whether backend bytes go to the client still.
+    /// Whether what comes from the stream goes over WebSocket still.
     down: bool,
-    /// Whether the client will send nothing more that counts.
-    client_done: bool,
-    /// Whether the client's side was ended, behind the Close.
+    /// Whether the WebSocket peer will send nothing more that counts.
+    web_done: bool,
+    /// Whether that side was ended behind the Close, or waits for the server's
+    /// end.
     parted: bool,
     /// Whether the tunnel is dropped when it is overdue again.
     last_chance: bool,
     ending: Option<Ending>,
-    /// When the Close is sent to the client though the backend has not ended.
+    /// When the Close is sent though the stream has not ended.
     farewell: Option<Instant>,
-    /// Whether answers are waited for after a client's fault.
+    /// Whether answers are waited for after a fault of the peer's.
     patient: bool,
 }
 
 /// A tunnel's traffic, for the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Totals {
-    /// From the client.
+    /// From who came to adit.
     pub up: Traffic,
-    /// From the backend.
+    /// From whom adit went to.
     pub down: Traffic,
-    /// Bytes that came from the client and the backend has not taken.
+    /// Bytes that came over WebSocket and the stream has not taken.
     pub untaken: usize,
 }
 
 impl<T: Transport> Session<T> {
-    /// A tunnel between two endpoints. `patient`: whether answers are
-    /// waited for after a fault of the client's.
+    /// A tunnel between a WebSocket and a stream. `patient`: whether answers
+    /// are waited for after a fault of the peer's.
     pub fn new(
-        client: Endpoint<T>,
-        backend: Endpoint<T>,
+        (web, connection): (Link<T>, Connection),
+        (plain, framer): (Link<T>, Framer),
         timeouts: Timeouts,
         patient: bool,
         now: Instant,
     ) -> Self {
         Session {
-            client,
-            backend,
+            role: connection.role(),
+            web: Endpoint::new(web, Codec::WebSocket(connection)),
+            plain: Endpoint::new(plain, Codec::Framing(framer)),
             clock: Deadlines::new(timeouts, now),
             up: true,
             down: true,
-            client_done: false,
+            web_done: false,
             parted: false,
             last_chance: false,
             ending: None,
@@ -81,14 +95,18 @@ impl<T: Transport> Session<T> {
         }
     }
 
-    /// The client's side.
-    pub fn client(&mut self) -> &mut Endpoint<T> {
-        &mut self.client
+    /// The side that came to adit, or the one that adit went to: a client that
+    /// is served comes over WebSocket, and a server is gone to.
+    pub fn side(&mut self, side: Side) -> &mut Endpoint<T> {
+        match (self.role, side) {
+            (Role::Server, Side::Client) | (Role::Client, Side::Backend) => &mut self.web,
+            (Role::Server, Side::Backend) | (Role::Client, Side::Client) => &mut self.plain,
+        }
     }
 
-    /// The backend's side.
-    pub fn backend(&mut self) -> &mut Endpoint<T> {
-        &mut self.backend
+    /// The role in which WebSocket is spoken.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// Why the tunnel ends; `None` while it does not.
@@ -98,21 +116,20 @@ impl<T: Transport> Session<T> {
 
     /// What went through.
     pub fn totals(&self) -> Totals {
+        let (up, down) = match self.role {
+            Role::Server => (self.web.traffic, self.plain.traffic),
+            Role::Client => (self.plain.traffic, self.web.traffic),
+        };
         Totals {
-            up: self.client.traffic,
-            down: self.backend.traffic,
-            untaken: self.backend.link.waiting(),
+            up,
+            down,
+            untaken: self.plain.link.waiting(),
         }
     }
 
-    /// Relays bytes of the client that came before the tunnel was open.
+    /// Relays what came over WebSocket before the tunnel was open.
     pub fn begin(&mut self, early: &mut [u8], scratch: &mut Scratch, now: Instant) {
-        if let Err(stop) = carry(
-            &mut self.client,
-            &mut self.backend,
-            early,
-            &mut scratch.made,
-        ) {
+        if let Err(stop) = carry(&mut self.web, &mut self.plain, early, &mut scratch.made) {
             self.up_ended(stop, now);
         }
     }
@@ -127,7 +144,7 @@ impl<T: Transport> Session<T> {
         if after != before {
             self.clock.moved(now);
         }
-        // A client that is only heard no more still gets its answers.
+        // A peer that is only heard no more still gets its answers.
         if self.ending.is_some() && self.down && after.1 != before.1 {
             self.clock.ending(now);
         }
@@ -137,7 +154,7 @@ impl<T: Transport> Session<T> {
             self.clock.ending(now);
             self.last_chance = false;
         }
-        if self.client.link.take_alive() {
+        if self.web.link.take_alive() {
             self.clock.heard(now);
         }
         up || down
@@ -145,7 +162,7 @@ impl<T: Transport> Session<T> {
 
     /// Whether nothing is left to do.
     pub fn is_over(&self) -> bool {
-        self.client.link.is_over() && self.backend.link.is_over()
+        self.web.link.is_over() && self.plain.link.is_over()
     }
 
     /// When the tunnel wants [`expire`](Self::expire) to be called.
@@ -155,11 +172,11 @@ impl<T: Transport> Session<T> {
 
     /// Does what is due; says whether the tunnel is to be dropped.
     pub fn expire(&mut self, now: Instant) -> bool {
-        let deaf = self.up && !self.backend.link.is_flushed();
+        let deaf = self.up && !self.plain.link.is_flushed();
         match self.clock.due(now, deaf) {
             Due::Nothing => {}
             Due::Ping => {
-                self.client.ping();
+                self.web.ping();
                 self.clock.pinged(now);
             }
             Due::Silent => self.leave(Ending::Silent, now),
@@ -178,11 +195,11 @@ impl<T: Transport> Session<T> {
         }
         self.last_chance = true;
         self.farewell = Some(now);
-        self.client_done = true;
+        self.web_done = true;
         self.up = false;
-        self.backend.link.finish();
-        self.client.link.try_again();
-        self.backend.link.try_again();
+        self.plain.link.finish();
+        self.web.link.try_again();
+        self.plain.link.try_again();
         self.clock.ending(now);
         false
     }
@@ -190,20 +207,18 @@ impl<T: Transport> Session<T> {
     /// A side that broke is noticed though nothing is read from it, because
     /// the other one takes nothing. What it sent before may still be taken.
     fn notice_breaks(&mut self, now: Instant) {
-        if self.client.link.is_broken() && !self.backend.link.is_flushed() && self.ending.is_none()
-        {
-            self.client.link.abandon();
+        if self.web.link.is_broken() && !self.plain.link.is_flushed() && self.ending.is_none() {
+            self.web.link.abandon();
             self.down = false;
             self.end(Ending::ClientGone, now);
         }
-        if self.backend.link.is_broken() && !self.client.link.is_flushed() && self.ending.is_none()
-        {
+        if self.plain.link.is_broken() && !self.web.link.is_flushed() && self.ending.is_none() {
             self.end(Ending::BackendReset, now);
         }
     }
 
-    /// Ends the tunnel from this side: the client is told at once, and what it
-    /// sends until it answers still reaches the backend.
+    /// Ends the tunnel from this side: the peer is told at once, and what it
+    /// sends until it answers still reaches the stream.
     pub fn leave(&mut self, cause: Ending, now: Instant) {
         if self.ending.is_none() {
             self.end(cause, now);
@@ -211,27 +226,27 @@ impl<T: Transport> Session<T> {
         self.farewell = Some(now);
     }
 
-    /// Bytes that the client and the backend have not taken yet.
+    /// Bytes that the WebSocket peer and the stream have not taken yet.
     fn waiting(&self) -> (usize, usize) {
-        (self.client.link.waiting(), self.backend.link.waiting())
+        (self.web.link.waiting(), self.plain.link.waiting())
     }
 
-    /// Whether less waits than before: for the client, or for a backend that is
+    /// Whether less waits than before: for the peer, or for a stream that is
     /// given nothing new.
     fn comes_nearer(&self, before: (usize, usize)) -> bool {
-        let (client, backend) = self.waiting();
-        client < before.0 || (!self.up && backend < before.1)
+        let (web, plain) = self.waiting();
+        web < before.0 || (!self.up && plain < before.1)
     }
 
     fn moved(&self) -> (Traffic, Traffic) {
-        (self.client.traffic, self.backend.traffic)
+        (self.web.traffic, self.plain.traffic)
     }
 
     fn pump_up(&mut self, scratch: &mut Scratch, now: Instant) -> bool {
         if !self.up {
-            return discard(&mut self.client, scratch);
+            return discard(&mut self.web, scratch);
         }
-        match relay(&mut self.client, &mut self.backend, scratch) {
+        match relay(&mut self.web, &mut self.plain, scratch) {
             Flow::Waiting => false,
             Flow::Again => true,
             Flow::Ended(stop) => {
@@ -243,9 +258,9 @@ impl<T: Transport> Session<T> {
 
     fn pump_down(&mut self, scratch: &mut Scratch, now: Instant) -> bool {
         if !self.down {
-            return discard(&mut self.backend, scratch);
+            return discard(&mut self.plain, scratch);
         }
-        match relay(&mut self.backend, &mut self.client, scratch) {
+        match relay(&mut self.plain, &mut self.web, scratch) {
             Flow::Waiting => false,
             Flow::Again => true,
             Flow::Ended(stop) => {
@@ -255,20 +270,23 @@ impl<T: Transport> Session<T> {
         }
     }
 
-    /// Client to backend has ended.
+    /// From the WebSocket to the stream has ended.
     fn up_ended(&mut self, stop: Stop, now: Instant) {
         if let Stop::DestinationBroken(e) = &stop {
-            // What the backend sent before it broke is still read, and so is
-            // the client's Close. Had the backend ended first, that is the
-            // cause: a write after its end brings `BrokenPipe`, not a reset.
+            // What the stream sent before it broke is still read, and so is
+            // the peer's Close. Had the stream ended first, that is the cause:
+            // a write after its end brings `BrokenPipe`, not a reset.
             if e.kind() != ErrorKind::BrokenPipe {
                 self.end(Ending::BackendReset, now);
+            } else if !self.down {
+                // It had ended, and still was to hear the answer.
+                self.end(Ending::BackendEnded, now);
             }
             return;
         }
         self.up = false;
-        self.client_done = true;
-        self.backend.link.finish();
+        self.web_done = true;
+        self.plain.link.finish();
         match stop {
             Stop::Closed(close) => {
                 self.end(Ending::ClientClosed(close), now);
@@ -283,22 +301,31 @@ impl<T: Transport> Session<T> {
                 });
             }
             Stop::SourceBroken(_) => {
-                self.client.link.abandon();
+                self.web.link.abandon();
                 self.down = false;
                 self.end(Ending::ClientGone, now);
             }
-            Stop::Eof | Stop::DestinationBroken(_) => self.end(Ending::ClientGone, now),
+            Stop::Eof | Stop::DestinationBroken(_) => {
+                self.end(Ending::ClientGone, now);
+                // A client may still hear the answer; a server that has ended
+                // is gone (RFC 6455 section 7.1.1).
+                if self.role == Role::Client {
+                    self.farewell = Some(now);
+                }
+            }
         }
     }
 
-    /// Backend to client has ended.
+    /// From the stream to the WebSocket has ended.
     fn down_ended(&mut self, stop: Stop, now: Instant) {
         self.down = false;
         match stop {
-            // What the client sent before it broke is still read.
+            // What the peer sent before it broke is still read.
             Stop::DestinationBroken(_) => self.end(Ending::ClientGone, now),
+            // The answer is still to come, and with it the end.
+            Stop::Eof if self.web.half_close() => {}
             Stop::SourceBroken(e) if e.kind() != ErrorKind::BrokenPipe => {
-                self.backend.link.abandon();
+                self.plain.link.abandon();
                 self.end(Ending::BackendReset, now);
             }
             Stop::Fault(fault) => self.end(Ending::fault(fault), now),
@@ -314,35 +341,37 @@ impl<T: Transport> Session<T> {
         self.ending.get_or_insert(cause);
     }
 
-    /// Sends the Close once it is due, and ends the client's side once both
+    /// Sends the Close once it is due, and ends the WebSocket side once both
     /// Closes have passed: the server's end goes first (RFC 6455 section 7.1.1).
     fn part(&mut self, now: Instant) {
         let Some(ending) = &self.ending else {
             return;
         };
         if !self.down || self.farewell.is_some_and(|at| now >= at) {
-            self.client.close(ending.close(), &ending.reason());
+            self.web.close(ending.close(), &ending.reason(self.role));
             self.down = false;
             self.farewell = None;
-            if self.client_done {
-                self.client.link.finish();
+            if self.web_done {
                 self.parted = true;
+                if self.role == Role::Server || self.web.link.has_ended() {
+                    self.web.link.finish();
+                }
             }
         }
     }
 
     fn flush(&mut self, lent: &mut Lent, now: Instant) {
-        if let Err(e) = self.backend.flush(lent) {
+        if let Err(e) = self.plain.flush(lent) {
             self.up_ended(Stop::DestinationBroken(e), now);
         }
-        if let Err(e) = self.client.flush(lent) {
+        if let Err(e) = self.web.flush(lent) {
             self.down_ended(Stop::DestinationBroken(e), now);
         }
     }
 
     /// Bytes of memory that the tunnel holds beside itself.
     pub fn memory(&self) -> usize {
-        self.client.memory() + self.backend.memory()
+        self.web.memory() + self.plain.memory()
     }
 }
 

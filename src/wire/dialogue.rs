@@ -49,13 +49,16 @@ impl fmt::Display for Unwelcome {
     }
 }
 
-/// A dialogue told from its far end: what it hears, cut at every byte, and what
-/// it says to that.
+/// What was said in a dialogue, and what was left of what came if it is done.
+#[cfg(test)]
+pub(super) type Talk = Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Unwelcome>;
+
+/// Lets a dialogue hear these pieces, one after the other.
 #[cfg(test)]
 pub(super) fn talk(
     mut hear: impl FnMut(&[u8]) -> Result<Next, Unwelcome>,
     pieces: &[&[u8]],
-) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Unwelcome> {
+) -> Talk {
     let (mut heard, mut said) = (Vec::new(), Vec::new());
     for piece in pieces {
         heard.extend_from_slice(piece);

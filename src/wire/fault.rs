@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-/// What a codec refused, with what was seen against what is allowed.
+/// What a codec refused, with what was seen against what is allowed. "Backend"
+/// is whoever speaks the framing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The WebSocket peer broke a rule of RFC 6455 section 5.
@@ -57,23 +58,30 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Fault {
+    /// The fault in words; `stream` is what the framing's side is called.
+    pub fn told(&self, stream: &str) -> String {
         match self {
-            Fault::Protocol(rule) => f.write_str(rule),
-            Fault::Text => f.write_str("text is not valid UTF-8"),
+            Fault::Protocol(rule) => (*rule).to_owned(),
+            Fault::Text => "text is not valid UTF-8".to_owned(),
             Fault::TooBig { len, max, limit } => {
-                write!(f, "message of {len} bytes exceeds {limit} {max}")
+                format!("message of {len} bytes exceeds {limit} {max}")
             }
             Fault::BackendTooBig { len, max } => {
-                write!(f, "backend message of {len} exceeds max-message {max}")
+                format!("{stream} message of {len} exceeds max-message {max}")
             }
-            Fault::BackendMalformed(what) => write!(f, "backend sent {what}"),
+            Fault::BackendMalformed(what) => format!("{stream} sent {what}"),
             Fault::BackendText => {
-                f.write_str("backend text is not valid UTF-8: set frame-type or invalid-utf8")
+                format!("{stream} text is not valid UTF-8: set frame-type or invalid-utf8")
             }
-            Fault::BackendTruncated => f.write_str("backend ended within a message"),
+            Fault::BackendTruncated => format!("{stream} ended within a message"),
         }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told("backend"))
     }
 }
 

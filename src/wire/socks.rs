@@ -162,13 +162,11 @@ fn reply(code: u8) -> Unwelcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::dialogue::talk;
-
-    type Said = Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Unwelcome>;
+    use crate::wire::dialogue::{Talk, talk};
 
     /// A dialogue with a proxy that says these bytes, in two pieces cut at each
     /// place.
-    fn with(host: &str, user: Option<(&str, &str)>, bytes: &[u8]) -> Said {
+    fn with(host: &str, user: Option<(&str, &str)>, bytes: &[u8]) -> Talk {
         let owned = |(user, password): (&str, &str)| (user.to_owned(), password.to_owned());
         let new = || Socks::new(host, 443, user.map(owned));
         let mut socks = new();

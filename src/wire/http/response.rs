@@ -3,13 +3,20 @@
 use crate::wire::Refusal;
 
 /// The response that makes the connection a WebSocket (RFC 6455 section 4.2.2).
-pub fn switching_protocols(accept: &str, subprotocol: Option<&str>) -> Vec<u8> {
+pub fn switching_protocols(
+    accept: &str,
+    subprotocol: Option<&str>,
+    extension: Option<&str>,
+) -> Vec<u8> {
     let mut head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n"
     );
     if let Some(name) = subprotocol {
         head += &format!("Sec-WebSocket-Protocol: {name}\r\n");
+    }
+    if let Some(name) = extension {
+        head += &format!("Sec-WebSocket-Extensions: {name}\r\n");
     }
     head += "\r\n";
     head.into_bytes()
@@ -116,13 +123,14 @@ mod tests {
 
     #[test]
     fn the_101_echoes_the_subprotocol() {
-        let head = String::from_utf8(switching_protocols("abc=", Some("mqtt"))).unwrap();
+        let head = String::from_utf8(switching_protocols("abc=", Some("mqtt"), None)).unwrap();
         assert!(head.starts_with("HTTP/1.1 101 "));
         assert!(
             head.ends_with("Sec-WebSocket-Accept: abc=\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n")
         );
-        let head = String::from_utf8(switching_protocols("abc=", None)).unwrap();
+        let head = String::from_utf8(switching_protocols("abc=", None, Some("x"))).unwrap();
         assert!(!head.contains("Protocol:"));
+        assert!(head.ends_with("\r\nSec-WebSocket-Extensions: x\r\n\r\n"));
     }
 
     #[test]

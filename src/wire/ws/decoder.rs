@@ -19,6 +19,8 @@ pub enum Event<'a> {
     Ping(&'a [u8]),
     /// A pong, asked for or not: a sign of life.
     Pong,
+    /// The peer sends no more messages.
+    HalfClose,
     /// The peer ends the connection; nothing after it counts.
     Close(Close),
 }
@@ -36,6 +38,18 @@ pub struct Decoder {
     /// The kind of the latest message.
     latest: Option<Kind>,
     text: Utf8,
+    half_close: HalfClose,
+}
+
+/// Whether the peer can send no more messages and yet be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HalfClose {
+    /// That was not agreed on.
+    Unknown,
+    /// It may say so.
+    Allowed,
+    /// It has said so.
+    Done,
 }
 
 #[derive(Debug)]
@@ -57,7 +71,13 @@ impl Decoder {
             begun: false,
             latest: None,
             text: Utf8::default(),
+            half_close: HalfClose::Unknown,
         }
+    }
+
+    /// Lets the peer say that it sends no more messages, as agreed.
+    pub fn allow_half_close(&mut self) {
+        self.half_close = HalfClose::Allowed;
     }
 
     /// The kind of the peer's latest message.
@@ -89,7 +109,11 @@ impl Decoder {
                     return Ok(None);
                 }
                 let frame = take(input, whole);
-                return control(&header, &mut frame[head_len..]).map(Some);
+                let event = control(&header, &mut frame[head_len..])?;
+                if event == Event::HalfClose {
+                    self.half_close = HalfClose::Done;
+                }
+                return Ok(Some(event));
             }
             take(input, head_len);
             self.open(&header);
@@ -104,6 +128,13 @@ impl Decoder {
                 Err(Fault::Protocol("new message within a fragmented one"))
             }
             (Opcode::Continuation, None) => Err(Fault::Protocol("continuation of no message")),
+            (Opcode::HalfClose, Some(_)) => Err(Fault::Protocol("half-close within a message")),
+            (Opcode::HalfClose, None) if self.half_close != HalfClose::Allowed => {
+                Err(Fault::Protocol("reserved opcode"))
+            }
+            (Opcode::Data(_), None) if self.half_close == HalfClose::Done => {
+                Err(Fault::Protocol("message behind a half-close"))
+            }
             _ => Ok(()),
         }
     }
@@ -178,6 +209,8 @@ fn control<'a>(header: &Header, payload: &'a mut [u8]) -> Result<Event<'a>, Faul
     match header.opcode {
         Opcode::Ping => Ok(Event::Ping(payload)),
         Opcode::Close => Close::parse(payload).map(Event::Close),
+        Opcode::HalfClose if payload.is_empty() => Ok(Event::HalfClose),
+        Opcode::HalfClose => Err(Fault::Protocol("half-close with a payload")),
         _ => Ok(Event::Pong),
     }
 }

@@ -187,6 +187,11 @@ impl Encoder {
         self.open = !fin;
     }
 
+    /// Whether a message has begun and not ended.
+    pub fn is_within(&self) -> bool {
+        self.open
+    }
+
     /// The bytes of a control frame.
     pub fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
         let key = self.keys.as_mut().map(|keys| keys.next_key());

@@ -8,6 +8,12 @@ use base64::prelude::BASE64_STANDARD;
 /// What section 1.3 has both sides append to the key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
+/// The extension by which the client can say that it will send no more data,
+/// and still hear the answer: with a control frame of opcode 11 and without
+/// payload, of which there is at most one. A backend that is told so ends, and
+/// with it the connection, as always.
+pub const HALF_CLOSE: &str = "adit-half-close";
+
 /// A request that may become a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Upgrade<'a> {
@@ -15,6 +21,8 @@ pub struct Upgrade<'a> {
     key: &'a str,
     /// `Sec-WebSocket-Protocol`: the offered subprotocols, the preferred first.
     pub subprotocols: Vec<&'a str>,
+    /// Whether the client offers [`HALF_CLOSE`].
+    pub half_close: bool,
 }
 
 impl<'a> Upgrade<'a> {
@@ -47,16 +55,28 @@ impl<'a> Upgrade<'a> {
                 "Sec-WebSocket-Protocol must be a list of tokens",
             ));
         }
-        Ok(Upgrade { key, subprotocols })
+        let half_close = request
+            .elements("Sec-WebSocket-Extensions")
+            .any(|extension| extension == HALF_CLOSE);
+        Ok(Upgrade {
+            key,
+            subprotocols,
+            half_close,
+        })
     }
 
     /// `Sec-WebSocket-Accept`: proves that the key was read (section 4.2.2).
     pub fn accept(&self) -> String {
-        let mut sha1 = sha1_smol::Sha1::new();
-        sha1.update(self.key.as_bytes());
-        sha1.update(GUID);
-        BASE64_STANDARD.encode(sha1.digest().bytes())
+        accept_of(self.key)
     }
+}
+
+/// `Sec-WebSocket-Accept` for this key.
+pub(super) fn accept_of(key: &str) -> String {
+    let mut sha1 = sha1_smol::Sha1::new();
+    sha1.update(key.as_bytes());
+    sha1.update(GUID);
+    BASE64_STANDARD.encode(sha1.digest().bytes())
 }
 
 /// Whether the key is 16 bytes in base64.
@@ -91,6 +111,25 @@ mod tests {
         let upgrade = Upgrade::read(&request).unwrap();
         assert_eq!(upgrade.subprotocols, ["chat", "superchat"]);
         assert_eq!(upgrade.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert!(!upgrade.half_close);
+    }
+
+    #[test]
+    fn half_close_is_found_among_the_extensions() {
+        for (extensions, expected) in [
+            ("adit-half-close", true),
+            (
+                "permessage-deflate; client_max_window_bits, adit-half-close",
+                true,
+            ),
+            ("permessage-deflate", false),
+            ("adit-half-close; x=1", false),
+        ] {
+            let line = format!("Sec-WebSocket-Extensions: {extensions}\r\n\r\n");
+            let head = HEAD.replace("\r\n\r\n", &format!("\r\n{line}"));
+            let request = Request::parse(head.as_bytes()).unwrap().unwrap();
+            assert_eq!(Upgrade::read(&request).unwrap().half_close, expected);
+        }
     }
 
     #[test]

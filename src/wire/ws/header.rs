@@ -25,6 +25,9 @@ pub enum Opcode {
     Ping,
     /// Answers a ping.
     Pong,
+    /// Nothing but control frames follows: see
+    /// [`HALF_CLOSE`](super::handshake::HALF_CLOSE).
+    HalfClose,
 }
 
 impl Opcode {
@@ -36,6 +39,7 @@ impl Opcode {
             8 => Opcode::Close,
             9 => Opcode::Ping,
             10 => Opcode::Pong,
+            11 => Opcode::HalfClose,
             _ => return None,
         })
     }
@@ -48,12 +52,13 @@ impl Opcode {
             Opcode::Close => 8,
             Opcode::Ping => 9,
             Opcode::Pong => 10,
+            Opcode::HalfClose => 11,
         }
     }
 
-    /// Close, ping or pong.
+    /// Neither a message nor a part of one.
     pub fn is_control(self) -> bool {
-        matches!(self, Opcode::Close | Opcode::Ping | Opcode::Pong)
+        !matches!(self, Opcode::Data(_) | Opcode::Continuation)
     }
 }
 
@@ -418,7 +423,7 @@ mod tests {
             ("5.2 RSV3", &[0x91, 0]),
             ("5.2 opcode 3", &[0x83, 0]),
             ("5.2 opcode 7", &[0x87, 0]),
-            ("5.2 opcode 11", &[0x8b, 0]),
+            ("5.2 opcode 12", &[0x8c, 0]),
             ("5.2 opcode 15", &[0x8f, 0]),
             ("5.5 fragmented ping", &[0x09, 0]),
             ("5.5 fragmented close", &[0x08, 0]),

@@ -1,7 +1,6 @@
 //! Masking and unmasking, which are the same (RFC 6455 section 5.3).
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use ring::rand::{SecureRandom, SystemRandom};
 
 /// Applies the key to `bytes` in place, and returns the key turned so that it
 /// fits the byte that follows them.
@@ -25,21 +24,39 @@ pub fn apply(bytes: &mut [u8], key: [u8; 4]) -> [u8; 4] {
     turned
 }
 
+/// Keys that are drawn from the system at a time: so many frames cost one call.
+const DRAWN: usize = 64;
+
 /// Where a client's masking keys come from: unpredictable to whoever chooses
 /// the payload (RFC 6455 section 10.3).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Keys {
-    /// Seeded by the operating system; SipHash of a counter under a secret.
-    secret: RandomState,
-    used: u64,
+    drawn: [[u8; 4]; DRAWN],
+    used: usize,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Keys {
+            drawn: [[0; 4]; DRAWN],
+            used: DRAWN,
+        }
+    }
 }
 
 impl Keys {
     /// The key of the next frame.
+    ///
+    /// # Panics
+    /// If the system has no random bytes: nothing could be sent safely.
     pub fn next_key(&mut self) -> [u8; 4] {
+        if self.used == DRAWN {
+            let filled = SystemRandom::new().fill(self.drawn.as_flattened_mut());
+            assert!(filled.is_ok(), "the system has no random bytes");
+            self.used = 0;
+        }
         self.used += 1;
-        let hash = self.secret.hash_one(self.used);
-        (hash as u32).to_ne_bytes()
+        self.drawn[self.used - 1]
     }
 }
 

@@ -3,11 +3,13 @@
 //! A [`Connection`] is a [`Decoder`] for what the peer sends and an [`Encoder`]
 //! for what goes to it, and between the two the little that ties them together:
 //! pongs that answer pings, the one Close of each side, and the kind of message
-//! that the peer last used.
+//! that the peer last used. Before it comes the handshake: [`handshake`] is the
+//! server's part and [`hail`] the client's.
 
 pub mod close;
 pub mod decoder;
 pub mod encoder;
+pub mod hail;
 pub mod handshake;
 pub mod header;
 pub mod mask;
@@ -79,17 +81,32 @@ pub struct Connection {
     /// The payload of the newest ping that there was no room to answer.
     unanswered: Option<Box<[u8]>>,
     close_sent: bool,
+    role: Role,
+    /// Whether the client may end its half alone: see
+    /// [`handshake::HALF_CLOSE`].
+    half_close: bool,
 }
 
 impl Connection {
-    /// A connection whose handshake is done.
-    pub fn new(role: Role, text: Text) -> Self {
+    /// A connection whose handshake is done, and agreed on `half_close` or not.
+    pub fn new(role: Role, text: Text, half_close: bool) -> Self {
+        let mut decoder = Decoder::new(role);
+        if half_close && role == Role::Server {
+            decoder.allow_half_close();
+        }
         Connection {
-            decoder: Decoder::new(role),
+            decoder,
             encoder: Encoder::new(role, text),
             unanswered: None,
             close_sent: false,
+            role,
+            half_close,
         }
+    }
+
+    /// Which side this is.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// Takes the next event from the front of `input`: see [`Decoder::decode`].
@@ -164,6 +181,16 @@ impl Connection {
             queue.push(&self.encoder.control(Opcode::Close, &close.payload(reason)));
             self.close_sent = true;
         }
+    }
+
+    /// Says that no more messages will be sent, though the peer's are still
+    /// heard; `false` if that cannot be said.
+    pub fn half_close(&mut self, queue: &mut WriteQueue) -> bool {
+        let can = self.half_close && self.role == Role::Client && !self.encoder.is_within();
+        if can && !self.close_sent {
+            queue.push(&self.encoder.control(Opcode::HalfClose, &[]));
+        }
+        can
     }
 
     /// Whether this side has sent its Close.

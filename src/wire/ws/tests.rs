@@ -50,6 +50,7 @@ fn decode(role: Role, pieces: &[&[u8]]) -> Vec<Seen> {
                 }
                 Ok(Some(Event::Ping(payload))) => seen.push(Ping(payload.to_vec())),
                 Ok(Some(Event::Pong)) => seen.push(Pong),
+                Ok(Some(Event::HalfClose)) => panic!("nobody agreed on that"),
                 Ok(Some(Event::Close(Close(code)))) => {
                     seen.push(Closed(code));
                     return seen;
@@ -299,6 +300,78 @@ fn section_5_2_reserved_bits_and_opcodes() {
 }
 
 #[test]
+fn a_half_close_ends_the_messages_and_not_the_connection() {
+    let masked_frame = |first: u8, payload: &[u8]| masked(&frame(first, payload));
+    let half_close = masked(b"\x89\x00")
+        .iter()
+        .enumerate()
+        .map(|(at, &byte)| if at == 0 { 0x8b } else { byte })
+        .collect::<Vec<_>>();
+    for (name, bytes, expected) in [
+        (
+            "and control frames go on",
+            [
+                &half_close[..],
+                &masked_frame(0x89, b"p"),
+                &masked_frame(0x88, b""),
+            ]
+            .concat(),
+            Ok(3),
+        ),
+        (
+            "a message behind it",
+            [&half_close[..], &masked_frame(0x81, b"x")].concat(),
+            Err("message behind a half-close"),
+        ),
+        ("a second one", half_close.repeat(2), Err("reserved opcode")),
+        (
+            "within a message",
+            [&masked_frame(0x01, b"x"), &half_close[..]].concat(),
+            Err("half-close within a message"),
+        ),
+        (
+            "with a payload",
+            [&[0x8b, 0x81], &[0; 5][..]].concat(),
+            Err("half-close with a payload"),
+        ),
+    ] {
+        let mut decoder = Decoder::new(Role::Server);
+        decoder.allow_half_close();
+        let (mut bytes, mut count) = (bytes, 0);
+        let mut input = bytes.as_mut_slice();
+        let end = loop {
+            match decoder.decode(&mut input) {
+                Ok(Some(Event::Chunk(_))) => {}
+                Ok(Some(_)) => count += 1,
+                Ok(None) => break Ok(count),
+                Err(Fault::Protocol(rule)) => break Err(rule),
+                Err(fault) => panic!("{name}: {fault}"),
+            }
+        };
+        assert_eq!(end, expected, "{name}");
+    }
+}
+
+#[test]
+fn only_a_client_that_may_says_a_half_close() {
+    let auto = Text {
+        frame_type: FrameType::Auto,
+        auto: Kind::Binary,
+        invalid: InvalidUtf8::Close,
+    };
+    for (role, agreed, expected) in [
+        (Role::Client, true, true),
+        (Role::Client, false, false),
+        (Role::Server, true, false),
+    ] {
+        let mut connection = Connection::new(role, auto, agreed);
+        let mut queue = WriteQueue::default();
+        assert_eq!(connection.half_close(&mut queue), expected);
+        assert_eq!(queue.bytes().first(), expected.then_some(&0x8b));
+    }
+}
+
+#[test]
 fn a_message_of_65536_fragments_is_one_message() {
     let mut bytes = frame(0x02, b"x");
     for _ in 0..65534 {
@@ -319,6 +392,7 @@ fn connection(role: Role, frame_type: FrameType, invalid: InvalidUtf8) -> Connec
             auto: Kind::Binary,
             invalid,
         },
+        true,
     )
 }
 
