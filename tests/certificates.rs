@@ -287,8 +287,18 @@ fn a_start_with_bad_files_fails_and_names_file_and_reason() {
     let (nothing, text) = (temp.path("nothing"), temp.write("text", "no PEM\n"));
     let nothing = nothing.to_str().unwrap();
     for (cert, key, file, reason) in [
-        (nothing, &*key, "nothing", "No such file"),
-        (&*cert, nothing, "nothing", "No such file"),
+        (
+            nothing,
+            &*key,
+            "nothing: the certificate cannot be read: ",
+            "No such file",
+        ),
+        (
+            &*cert,
+            nothing,
+            "nothing: the key cannot be read: ",
+            "No such file",
+        ),
         (&*text, &*key, "text", "no certificate in PEM"),
         (&*key, &*key, "own.key", "no certificate in PEM"),
         (&*cert, &*text, "text", "no private key in PEM"),

@@ -274,7 +274,7 @@ fn bad_files_for_a_backend_end_the_start() {
         (&["--backend-ca", &*text][..], "text: no certificate in PEM"),
         (
             &["--backend-ca", "/nowhere.pem"],
-            "/nowhere.pem: No such file",
+            "/nowhere.pem: the authorities cannot be read: No such file",
         ),
         (
             &[

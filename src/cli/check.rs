@@ -67,7 +67,8 @@ fn question(check: &Check) -> Result<Option<Question>, String> {
     let (Some(question), Some(from)) = (&check.question, &check.token_from) else {
         return Ok(check.question.clone());
     };
-    let token = read_token(from).map_err(|e| format!("{}: cannot be read: {e}", from.display()))?;
+    let token = read_token(from)
+        .map_err(|e| format!("{}: the token cannot be read: {e}", from.display()))?;
     Ok(Some(Question {
         token: Some(token),
         ..question.clone()

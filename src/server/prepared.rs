@@ -147,6 +147,8 @@ pub struct Watch {
     files: Vec<(PathBuf, Seen)>,
     next: Instant,
     warned: Instant,
+    /// Why the files could not be used when they were read last.
+    complaint: Option<String>,
 }
 
 /// What tells one version of a file from another.
@@ -166,6 +168,7 @@ impl Watch {
             files,
             next: now + LOOK,
             warned: now,
+            complaint: None,
         }
     }
 
@@ -174,26 +177,67 @@ impl Watch {
         (!self.files.is_empty()).then_some(self.next)
     }
 
-    /// Looks, if it is time; says whether to prepare the settings again.
+    /// Looks, if it is time; says whether to prepare the settings again. A file
+    /// that has changed is seen as changed until it was read: what was prepared
+    /// brings a watch of its own.
     pub fn is_due(&mut self, now: Instant) -> bool {
         if self.files.is_empty() || now < self.next {
             return false;
         }
         self.next = now + LOOK;
-        let mut due = now.duration_since(self.warned) >= DAY;
+        let due = now.duration_since(self.warned) >= DAY;
         if due {
             self.warned = now;
         }
-        for (path, seen) in &mut self.files {
-            let sees = look(path);
-            due |= sees != *seen;
-            *seen = sees;
-        }
-        due
+        due || self.files.iter().any(|(path, seen)| look(path) != *seen)
+    }
+
+    /// Notes why the files cannot be used, and says whether that is news.
+    pub fn is_news(&mut self, complaint: &str) -> bool {
+        let before = self.complaint.replace(complaint.to_owned());
+        before.as_deref() != Some(complaint)
+    }
+
+    /// Somebody asks for the files to be read, and for an answer.
+    pub fn forget_complaint(&mut self) {
+        self.complaint = None;
     }
 }
 
 fn look(path: &Path) -> Seen {
     let file = std::fs::metadata(path).ok()?;
     Some((file.modified().ok()?, file.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tunnel::policy::Route;
+
+    #[test]
+    fn a_file_that_changed_is_tried_until_it_is_read_and_told_of_once() {
+        let file = std::env::temp_dir().join(format!("adit-watch-{}", std::process::id()));
+        std::fs::write(&file, "old").unwrap();
+        let mut route = Route::default();
+        route.backend_tls.ca = Some(file.clone());
+        let settings = Settings {
+            routes: vec![route],
+            ..Settings::default()
+        };
+        let now = Instant::now();
+        let mut watch = Watch::new(&settings, now);
+        assert!(!watch.is_due(now));
+        assert!(!watch.is_due(now + LOOK));
+        std::fs::write(&file, "newer").unwrap();
+        assert!(!watch.is_due(now + LOOK), "not before a minute");
+        for minute in 2..5 {
+            assert!(watch.is_due(now + minute * LOOK), "{minute}");
+            assert_eq!(watch.is_news("it is bad"), minute == 2);
+        }
+        assert!(watch.is_news("it is worse"));
+        watch.forget_complaint();
+        assert!(watch.is_news("it is worse"));
+        assert!(!Watch::new(&settings, now).is_due(now + LOOK));
+        std::fs::remove_file(file).unwrap();
+    }
 }

@@ -7,6 +7,7 @@ use log::{error, info, warn};
 
 impl Server {
     pub(super) fn reload(&mut self) {
+        self.watch.forget_complaint();
         if let Err(e) = self.control.load(self.vault.clone()) {
             error!("cannot reload, keeping the old settings: {e}");
         }
@@ -26,6 +27,8 @@ impl Server {
         }
         let mut prepared = match loaded {
             Ok(prepared) => prepared,
+            // A file that stays bad is tried each minute, and told of once.
+            Err(e) if !self.watch.is_news(&e) => return,
             Err(e) => {
                 error!("cannot reload, keeping the old settings:\n{e}");
                 return self.confined.warn_of_unreadable(&self.settings);

@@ -112,8 +112,8 @@ impl ClientTls {
 
 impl CertificateFiles {
     fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
-        let chain = certificates(&self.cert)?;
-        let key = PrivateKeyDer::from_pem_slice(&bytes(&self.key)?).map_err(|e| {
+        let chain = certificates(&self.cert, "the certificate")?;
+        let key = PrivateKeyDer::from_pem_slice(&bytes(&self.key, "the key")?).map_err(|e| {
             format!(
                 "{}: no private key in PEM (PKCS#8, PKCS#1 or SEC1): {e}",
                 self.key.display()
@@ -164,12 +164,13 @@ impl CertificateFiles {
     }
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))
+/// A file's bytes; `what` they are is said where there are none.
+fn bytes(path: &Path, what: &str) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| format!("{}: {what} cannot be read: {e}", path.display()))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes(path)?).collect();
+fn certificates(path: &Path, what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes(path, what)?).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
         Ok(_) => Err(format!("{}: no certificate in PEM", path.display())),
@@ -179,7 +180,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 fn roots(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
+    for certificate in certificates(path, "the authorities")? {
         roots
             .add(certificate)
             .map_err(|e| format!("{}: {e}", path.display()))?;

@@ -276,7 +276,8 @@ fn all_mistakes_of_all_files_are_found_at_once() {
     assert!(shown[0].starts_with(&format!("{}:1: column 3", at("tokens"))));
     assert!(shown[1].starts_with(&format!("{}:2: column 3", at("tokens"))));
     assert!(shown[2].starts_with(&format!("{}: a key of 5 bytes", at("key"))));
-    assert!(shown[3].starts_with(&format!("{}: cannot be read: ", at("missing"))));
+    let missing = format!("{}: the passwords cannot be read: ", at("missing"));
+    assert!(shown[3].starts_with(&missing), "{}", shown[3]);
     assert_eq!(
         shown[4],
         format!(

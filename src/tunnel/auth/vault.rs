@@ -31,6 +31,9 @@ const GLANCE: Duration = Duration::from_secs(1);
 
 /// A file's content.
 trait Content: Sized {
+    /// What it is, as it is said where it cannot be read.
+    const WHAT: &'static str;
+
     /// Reads the file.
     fn read(path: &Path) -> Result<Self, Vec<Fault>>;
 
@@ -47,8 +50,22 @@ struct Shelf<T>(BTreeMap<PathBuf, Kept<T>>);
 /// A file as it was last read.
 #[derive(Debug)]
 struct Kept<T> {
+    /// Of what was read, not of what could not be.
     stamp: Stamp,
     content: Arc<T>,
+    /// Why it could not be read since.
+    faults: Vec<Fault>,
+}
+
+impl<T> Kept<T> {
+    fn new(stamp: Stamp, content: Arc<T>) -> Self {
+        let faults = Vec::new();
+        Kept {
+            stamp,
+            content,
+            faults,
+        }
+    }
 }
 
 // Derived, they would ask for T to be the same.
@@ -62,7 +79,7 @@ impl<T> Clone for Shelf<T> {
     fn clone(&self) -> Self {
         let kept = |(path, kept): (&PathBuf, &Kept<T>)| {
             let (stamp, content) = (kept.stamp.clone(), kept.content.clone());
-            (path.clone(), Kept { stamp, content })
+            (path.clone(), Kept::new(stamp, content))
         };
         Shelf(self.0.iter().map(kept).collect())
     }
@@ -184,18 +201,20 @@ impl<T: Content> Shelf<T> {
         for path in paths.collect::<BTreeSet<_>>() {
             // First the stamp: what changes meanwhile is then read again.
             let stamp = stamp(path);
-            let content = match (T::read(path), self.0.get(path)) {
-                (Ok(content), _) => Arc::new(content),
+            let kept = match (T::read(path), self.0.get(path)) {
+                (Ok(content), _) => Kept::new(stamp, Arc::new(content)),
                 (Err(found), Some(old)) => {
                     keeping(path, &found);
-                    old.content.clone()
+                    let mut kept = Kept::new(old.stamp.clone(), old.content.clone());
+                    kept.faults = found;
+                    kept
                 }
                 (Err(found), None) => {
                     faults.extend(found);
                     continue;
                 }
             };
-            shelf.0.insert(path.clone(), Kept { stamp, content });
+            shelf.0.insert(path.clone(), kept);
         }
         shelf
     }
@@ -204,15 +223,20 @@ impl<T: Content> Shelf<T> {
         for (path, kept) in &mut self.0 {
             let now = stamp(path);
             if kept.stamp == now {
+                kept.faults.clear();
                 continue;
             }
-            kept.stamp = now;
             match T::read(path) {
                 Ok(content) => {
-                    kept.content = Arc::new(content);
+                    *kept = Kept::new(now, Arc::new(content));
                     info!("read {} again", path.display());
                 }
-                Err(faults) => keeping(path, &faults),
+                // What failed may work the next time, without another stamp.
+                Err(faults) if faults == kept.faults => {}
+                Err(faults) => {
+                    keeping(path, &faults);
+                    kept.faults = faults;
+                }
             }
         }
     }
@@ -281,8 +305,8 @@ fn whole(file: &Path, text: impl fmt::Display) -> Vec<Fault> {
 
 /// A file's bytes. Only a regular file is opened: a pipe would have the loop
 /// wait.
-fn bytes(path: &Path) -> Result<Vec<u8>, Vec<Fault>> {
-    let cannot = |e: io::Error| whole(path, format_args!("cannot be read: {e}"));
+fn bytes(path: &Path, what: &str) -> Result<Vec<u8>, Vec<Fault>> {
+    let cannot = |e: io::Error| whole(path, format_args!("{what} cannot be read: {e}"));
     if !fs::metadata(path).map_err(cannot)?.is_file() {
         return Err(whole(path, "no regular file"));
     }
@@ -299,9 +323,9 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Vec<Fault>> {
     }
 }
 
-fn text(path: &Path) -> Result<String, Vec<Fault>> {
+fn text(path: &Path, what: &str) -> Result<String, Vec<Fault>> {
     let not_text = |_| whole(path, "bytes that are not UTF-8");
-    String::from_utf8(bytes(path)?).map_err(not_text)
+    String::from_utf8(bytes(path, what)?).map_err(not_text)
 }
 
 /// Gives each fault its file.
@@ -317,8 +341,10 @@ fn at(path: &Path) -> impl Fn(Vec<(usize, String)>) -> Vec<Fault> + '_ {
 }
 
 impl Content for TokenFile {
+    const WHAT: &'static str = "the tokens";
+
     fn read(path: &Path) -> Result<Self, Vec<Fault>> {
-        TokenFile::parse(&text(path)?).map_err(at(path))
+        TokenFile::parse(&text(path, Self::WHAT)?).map_err(at(path))
     }
 
     fn warnings(&self, path: &Path) -> Vec<Fault> {
@@ -333,8 +359,10 @@ impl Content for TokenFile {
 }
 
 impl Content for Key {
+    const WHAT: &'static str = "the signing key";
+
     fn read(path: &Path) -> Result<Self, Vec<Fault>> {
-        Key::new(&bytes(path)?).map_err(|why| whole(path, why))
+        Key::new(&bytes(path, Self::WHAT)?).map_err(|why| whole(path, why))
     }
 
     fn warnings(&self, path: &Path) -> Vec<Fault> {
@@ -349,21 +377,25 @@ impl Content for Key {
 }
 
 impl Content for Htpasswd {
+    const WHAT: &'static str = "the passwords";
+
     fn read(path: &Path) -> Result<Self, Vec<Fault>> {
-        Htpasswd::parse(&text(path)?).map_err(at(path))
+        Htpasswd::parse(&text(path, Self::WHAT)?).map_err(at(path))
     }
 }
 
 impl Content for TokenMap {
+    const WHAT: &'static str = "the token map";
+
     fn read(path: &Path) -> Result<Self, Vec<Fault>> {
         let (mut map, mut faults) = (TokenMap::default(), Vec::new());
-        let cannot = |e: io::Error| whole(path, format_args!("cannot be read: {e}"));
+        let cannot = |e: io::Error| whole(path, format_args!("{} cannot be read: {e}", Self::WHAT));
         let files = match path.is_dir() {
             true => files_in(path).map_err(cannot)?,
             false => vec![path.to_owned()],
         };
         for file in files {
-            match text(&file) {
+            match text(&file, Self::WHAT) {
                 Ok(text) => faults.extend(
                     map.add(&text)
                         .map_err(at(&file))
