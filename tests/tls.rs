@@ -243,6 +243,18 @@ fn a_record_that_was_tampered_with_ends_the_tunnel() {
 }
 
 #[test]
+fn a_record_that_was_tampered_with_before_a_request_is_no_handshake_that_failed() {
+    let (wss, _backend) = echo(&[]);
+    let mut socket = wss.dialer().dial(&wss.adit.address);
+    let record = [&[0x17, 3, 3, 0, 32][..], &[0xaa; 32]].concat();
+    socket.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    socket.tls().tcp.write_all(&record).unwrap();
+    wss.adit
+        .wait_for_log(" refused: TLS failed: cannot decrypt peer's message");
+    assert!(!wss.adit.log().contains("handshake"));
+}
+
+#[test]
 fn a_client_that_comes_back_resumes_its_session() {
     let (wss, _backend) = echo(&[]);
     for version in [&TLS13, &TLS12] {

@@ -351,7 +351,7 @@ impl<T: Transport> Tunnel<T> {
         match why {
             Some(e) if e.kind() == ErrorKind::InvalidData => {
                 if log_enabled!(Level::Info) && cx.ration.allows(cx.now) {
-                    info!("{label} refused: TLS handshake failed: {e}");
+                    info!("{label} refused: {e}");
                 }
             }
             Some(e) => debug!("{label}: gone before its request was whole: {e}"),

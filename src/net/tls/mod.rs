@@ -20,6 +20,7 @@ use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::ConnectionState;
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, ServerConfig};
+use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
@@ -213,7 +214,7 @@ impl Session {
             let held = self.held.len();
             if held > MOST_HELD {
                 self.broken = true;
-                return Err(invalid("a message of the handshake in too many pieces"));
+                return Err(self.failure("a message of the handshake in too many pieces"));
             }
             // Plaintext is shorter than its records, so it always fits.
             let room = into.len().max(held + 1);
@@ -246,7 +247,7 @@ impl Session {
             // Nothing to hand on yet. The socket is asked once more even if it
             // is drained: its end may have come along, and no event tells twice.
         }
-        Err(invalid("records without end and without data"))
+        Err(self.failure("records without end and without data"))
     }
 
     /// The socket ended. Without a close_notify that may be an attacker's
@@ -287,10 +288,18 @@ impl Session {
         };
         let closed = &mut self.peer_closed;
         let opened = each!(&mut self.connection, tls => {
-            open(tls, records, into, sealed, closed).map_err(invalid)
+            open(tls, records, into, sealed, closed)
         });
         self.broken = opened.is_err();
-        opened
+        opened.map_err(|e| self.failure(e))
+    }
+
+    /// What is wrong with what came, and when it was.
+    fn failure(&self, what: impl Display) -> io::Error {
+        match each!(&self.connection, tls => tls.is_handshaking()) {
+            true => invalid(format!("TLS handshake failed: {what}")),
+            false => invalid(format!("TLS failed: {what}")),
+        }
     }
 
     /// Lets rustls say what it has to, without anything new from the socket.
