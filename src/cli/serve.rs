@@ -18,7 +18,7 @@ use crate::logging::{Format, Logging, Target};
     usage = "[<options>] LISTEN BACKEND...\n       {command_name} [-v | -q] [--syslog] [--log-format FORMAT] --config FILE",
     example = "{command_name} 8080 127.0.0.1:5900
 {command_name} 127.0.0.1:8080 unix:/run/chat.sock --framing lines
-{command_name} 8080 localhost:1883 --subprotocol mqtt --origin https://app.example.org
+{command_name} 8080 localhost:1883 --subprotocol mqtt --origin http://localhost:3000
 {command_name} --config /etc/adit.toml",
     note = "Addresses:
   8080                every IPv4 and IPv6 address; port 0 is any free one
