@@ -124,3 +124,5 @@ install_openssl() { need_programs openssl=openssl; }
 install_nginx() { need_programs nginx=nginx openssl=openssl; }
 
 install_haproxy() { need_programs haproxy=haproxy openssl=openssl; }
+
+install_websockify() { need_programs websockify=websockify; }
