@@ -1,10 +1,9 @@
 //! Sockets that accept connections.
 
+use super::source::source;
 use super::stream::{self, Stream, canonical};
 use crate::address::Listen;
-use mio::event::Source;
 use mio::net::{TcpListener, UnixListener, UnixStream};
-use mio::{Interest, Registry, Token};
 use rustix::fs::Mode;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
@@ -205,35 +204,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-impl Source for Listener {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        match self {
-            Listener::Tcp(listener) => listener.register(registry, token, interest),
-            Listener::Unix(listener, _) => listener.register(registry, token, interest),
-        }
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        match self {
-            Listener::Tcp(listener) => listener.reregister(registry, token, interest),
-            Listener::Unix(listener, _) => listener.reregister(registry, token, interest),
-        }
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        match self {
-            Listener::Tcp(listener) => listener.deregister(registry),
-            Listener::Unix(listener, _) => listener.deregister(registry),
-        }
-    }
-}
+source!(Listener, self => match self {
+    Listener::Tcp(listener) => listener,
+    Listener::Unix(listener, _) => listener,
+});

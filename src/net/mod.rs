@@ -5,6 +5,7 @@ pub mod listener;
 pub mod pipe;
 pub mod resolve;
 pub mod socket;
+mod source;
 pub mod stream;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;

@@ -1,11 +1,10 @@
 //! A connection as the tunnel has it: a stream, and TLS over it if that was
 //! begun.
 
+use super::source::source;
 use super::stream::Stream;
 use super::tls::{Acceptor, Connector, Session};
 use super::transport::{Lent, Received, Secured, Taken, Transport};
-use mio::event::Source;
-use mio::{Interest, Registry, Token};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -109,26 +108,4 @@ impl Transport for Socket {
     }
 }
 
-impl Source for Socket {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.stream.register(registry, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.stream.reregister(registry, token, interest)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.stream.deregister(registry)
-    }
-}
+source!(Socket, self => &mut self.stream);

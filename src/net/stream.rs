@@ -1,10 +1,9 @@
 //! A connected TCP or Unix stream socket.
 
 use super::resolve::Address;
+use super::source::source;
 use super::transport::{Received, Taken};
-use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
-use mio::{Interest, Registry, Token};
 use socket2::{SockRef, Socket, TcpKeepalive};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -148,26 +147,7 @@ impl Stream {
     }
 }
 
-impl Source for Stream {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        each!(self, socket => socket.register(registry, token, interest))
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        each!(self, socket => socket.reregister(registry, token, interest))
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        each!(self, socket => socket.deregister(registry))
-    }
-}
+source!(Stream, self => match self {
+    Stream::Tcp(socket) => socket,
+    Stream::Unix(socket) => socket,
+});

@@ -39,35 +39,28 @@ pub(super) trait Records {
     fn has_more(&self) -> bool;
 }
 
-impl Records for UnbufferedServerConnection {
-    type Data = ServerConnectionData;
+/// rustls has no trait for it.
+macro_rules! records {
+    ($connection:ty, $data:ty) => {
+        impl Records for $connection {
+            type Data = $data;
 
-    fn process<'c, 'i>(
-        &'c mut self,
-        records: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(records)
-    }
+            fn process<'c, 'i>(
+                &'c mut self,
+                records: &'i mut [u8],
+            ) -> UnbufferedStatus<'c, 'i, Self::Data> {
+                self.process_tls_records(records)
+            }
 
-    fn has_more(&self) -> bool {
-        self.wants_write()
-    }
+            fn has_more(&self) -> bool {
+                self.wants_write()
+            }
+        }
+    };
 }
 
-impl Records for UnbufferedClientConnection {
-    type Data = ClientConnectionData;
-
-    fn process<'c, 'i>(
-        &'c mut self,
-        records: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(records)
-    }
-
-    fn has_more(&self) -> bool {
-        self.wants_write()
-    }
-}
+records!(UnbufferedServerConnection, ServerConnectionData);
+records!(UnbufferedClientConnection, ClientConnectionData);
 
 /// Runs rustls over `records` until it wants more of them. What it has to say
 /// goes to `sealed`, the alert for an error as well.
