@@ -10,7 +10,7 @@ use std::str::FromStr;
 use super::words::{FRAME_TYPES, INVALID_UTF8, VERSIONS, name_of};
 use crate::address::Listen;
 use crate::cidr::Cidr;
-use crate::server::Settings;
+use crate::server::{ListenerSettings, Settings};
 use crate::tunnel::Refusal;
 use crate::tunnel::access::{Admission, Secret};
 use crate::tunnel::auth::{self, Offered, Vault};
@@ -106,16 +106,25 @@ pub fn answer(
     now: u64,
 ) -> Result<String, String> {
     let url = &question.url;
-    let (listener, why) = listener_for(settings, url).ok_or("no listener")?;
+    let (at, why) = listener_for(settings, url).ok_or("no listener")?;
+    let (listener, tls) = (&at.address, at.tls.as_ref());
     let request = Request {
         host: &url.authority,
-        // Only a proxy takes TLS off, and only a trusted one is believed.
-        https: url.is_secure && !settings.trusted.0.is_empty(),
+        // Where the listener speaks no TLS a proxy has taken it off, and only a
+        // trusted one is believed.
+        https: url.is_secure && (tls.is_some() || !settings.trusted.0.is_empty()),
         path: &url.path,
         origin: question.origin.as_deref(),
         subprotocols: question.subprotocols.iter().map(String::as_str).collect(),
     };
-    let judged = choose(&settings.routes, listener, &request).and_then(|choice| {
+    // A listener that is only guessed may have a proxy in front.
+    let lacks_tls = !url.is_secure && why.is_empty() && tls.is_some_and(|tls| !tls.plain);
+    let here = match lacks_tls {
+        true => Err(Refusal::NeedsTls(Some(url.text.clone()))),
+        false => Ok(()),
+    };
+    let chosen = here.and_then(|()| choose(&settings.routes, listener, &request));
+    let judged = chosen.and_then(|choice| {
         let client = question.client;
         if client.is_some() && !choice.route.addresses.admit(client) {
             return Err(Refusal::Address);
@@ -140,17 +149,17 @@ pub fn answer(
 /// The listener that a request for this URL would come in at, and a note where
 /// that is a guess: the one with its host and port, else with its port, else
 /// the first, which a proxy may stand in front of.
-fn listener_for<'s>(settings: &'s Settings, url: &Url) -> Option<(&'s Listen, String)> {
-    let addresses = || settings.listeners.iter().map(|listener| &listener.address);
+fn listener_for<'s>(settings: &'s Settings, url: &Url) -> Option<(&'s ListenerSettings, String)> {
+    type Here<'s> = &'s ListenerSettings;
     let with_port =
-        |listen: &&Listen| matches!(listen, Listen::Tcp { port, .. } if *port == url.port);
-    let with_host = |listen: &&Listen| matches!(listen, Listen::Tcp { host: Some(host), .. } if host.eq_ignore_ascii_case(&url.host));
-    let matching = addresses().filter(with_port);
+        |at: &Here<'_>| matches!(&at.address, Listen::Tcp { port, .. } if *port == url.port);
+    let with_host = |at: &Here<'_>| matches!(&at.address, Listen::Tcp { host: Some(host), .. } if host.eq_ignore_ascii_case(&url.host));
+    let matching = settings.listeners.iter().filter(with_port);
     match matching.clone().find(with_host).or(matching.clone().next()) {
         Some(listener) => Some((listener, String::new())),
         None => {
             let note = format!(" (the first; none has port {})", url.port);
-            addresses().next().map(|first| (first, note))
+            settings.listeners.first().map(|first| (first, note))
         }
     }
 }
@@ -334,6 +343,42 @@ mod tests {
             "ws://a.example.org:9001/mqtt at listener 127.0.0.1:9001: refused with HTTP 403: \
              an Origin header is required here (option `require-origin`)"
         );
+    }
+
+    #[test]
+    fn a_listener_that_speaks_tls_wants_wss_and_its_own_pages_https() {
+        let tls = "address = \"8080\"\ntls-cert = \"c\"\ntls-key = \"k\"\n";
+        let with = |lines: &str| {
+            let file = format!("[[listen]]\n{tls}{lines}[[route]]\nbackend = \"h:1\"\n");
+            parse(&file, "f").unwrap()
+        };
+        let (only, also) = (with(""), with("plain = \"allow\"\n"));
+        let status = |settings, url: &str, origin: Option<&str>| {
+            let question = Question {
+                url: url.parse().unwrap(),
+                origin: origin.map(str::to_owned),
+                subprotocols: Vec::new(),
+                client: None,
+                token: None,
+            };
+            let answer = answer(settings, &Vault::default(), &question, 0);
+            answer.err().map(|text| {
+                let (_, status) = text.split_once("HTTP ").unwrap();
+                status[..3].to_owned()
+            })
+        };
+        for (settings, url, origin, expected) in [
+            (&only, "wss://x:8080/", None, None),
+            (&only, "wss://x:8080/", Some("https://x:8080"), None),
+            (&only, "wss://x:8080/", Some("http://x:8080"), Some("403")),
+            (&only, "ws://x:8080/", None, Some("301")),
+            (&only, "ws://x/", None, None),
+            (&also, "ws://x:8080/", Some("http://x:8080"), None),
+            (&also, "wss://x:8080/", Some("http://x:8080"), Some("403")),
+        ] {
+            let found = status(settings, url, origin);
+            assert_eq!(found.as_deref(), expected, "{url} {origin:?}");
+        }
     }
 
     #[test]
