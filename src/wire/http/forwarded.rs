@@ -6,6 +6,7 @@
 //! as bytes, since a hop that is no text must still count as a hop: one that
 //! were skipped would move a forged one into its place.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Who connected to the proxy that says so.
@@ -40,7 +41,8 @@ pub fn forwarded<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Vec<Hop>>
                 node: Node::Unsaid,
                 https: false,
             };
-            let mut seen = Vec::new();
+            // A set, since a stranger may write thousands into a head.
+            let mut seen = HashSet::new();
             let more = loop {
                 if let Some((name, value)) = rest.pair()? {
                     if name == "for" {
@@ -48,10 +50,9 @@ pub fn forwarded<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Vec<Hop>>
                     }
                     hop.https |= name == "proto" && value.eq_ignore_ascii_case("https");
                     // Section 4: each parameter at most once.
-                    if seen.contains(&name) {
+                    if !seen.insert(name) {
                         return None;
                     }
-                    seen.push(name);
                 }
                 match rest.separator()? {
                     Some(b';') => {}
@@ -300,6 +301,19 @@ mod tests {
             let values = ["for=198.51.100.17", value];
             let read = forwarded(values.iter().map(|value| value.as_bytes()));
             assert_eq!(read, None, "{value}");
+        }
+    }
+
+    #[test]
+    fn of_thousands_of_parameters_none_may_stand_twice() {
+        let many: String = (0..4000).map(|n| format!(";x{n:x}=y")).collect();
+        let hop = Hop {
+            node: address("192.0.2.43:0"),
+            https: true,
+        };
+        for (end, expected) in [("proto=https", Some(vec![hop])), ("xf9f=y", None)] {
+            let value = format!("for=192.0.2.43{many};{end}");
+            assert_eq!(forwarded([value.as_bytes()].into_iter()), expected);
         }
     }
 
