@@ -13,8 +13,11 @@
 #![allow(clippy::unwrap_used)]
 
 use adit::config::words::{AUTH, GLOBAL, LISTEN, PLACE, RULES};
+use adit::server::connects;
+use adit::server::metrics::ALL;
 use adit::tunnel::Refusal;
 use adit::tunnel::ending::Ending;
+use adit::tunnel::tally::DROPS;
 use adit::wire::framing::Framing;
 use adit::wire::ws::Close;
 use adit::wire::{Challenge, Fault, Lack};
@@ -252,6 +255,24 @@ fn every_ending_has_a_row_with_its_codes() {
     }
     let closed = Ending::ClientClosed(Close(None));
     assert!(has_row(&[&code(&closed.to_string())]));
+}
+
+#[test]
+fn every_metric_has_a_row_with_its_labels_and_their_words() {
+    for metric in ALL {
+        let labels: Vec<_> = metric.labels.iter().map(|label| code(label)).collect();
+        let row = [&*code(metric.name), metric.kind.name(), &*labels.join(", ")];
+        let row = format!("| {} |", row.join(" | ")).replace("|  |", "| |");
+        let is_row = README.lines().any(|line| line.starts_with(&row));
+        assert!(is_row, "{row} is no row");
+    }
+    let section = README.split("\n## Watching it\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let causes = Ending::CAUSES.map(|(cause, _)| cause);
+    let words = Refusal::REASONS.iter().chain(&DROPS).chain(&causes);
+    for word in words.chain(&connects::CAUSES) {
+        assert!(section.contains(&code(word)), "{word} is not named");
+    }
 }
 
 #[test]

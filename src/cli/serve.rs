@@ -262,6 +262,11 @@ pub(super) struct Serve {
     #[argh(option)]
     chroot: Option<String>,
 
+    /// where /healthz and /metrics are, HOST:PORT or unix:/path (default:
+    /// nowhere)
+    #[argh(option)]
+    admin: Option<String>,
+
     /// forbid files that a reload does not need: auto (where the kernel has
     /// Landlock), require or off (default: auto)
     #[argh(option)]
@@ -420,6 +425,7 @@ impl Serve {
             ("user", &self.user),
             ("group", &self.group),
             ("chroot", &self.chroot),
+            ("admin", &self.admin),
             ("sandbox", &self.sandbox),
             ("pid-file", &self.pid_file),
             ("mode", &self.mode),

@@ -88,10 +88,13 @@ pub fn good(file: &str, settings: &Settings) -> String {
         1 => format!("1 {what}"),
         n => format!("{n} {what}s"),
     };
+    let admin = settings.admin.as_ref();
+    let admin = admin.map(|address| format!(", admin pages at {address}"));
     format!(
-        "{file}: good: {}, {}",
+        "{file}: good: {}, {}{}",
         count(settings.listeners.len(), "listener"),
-        count(settings.routes.len(), "route")
+        count(settings.routes.len(), "route"),
+        admin.unwrap_or_default()
     )
 }
 
@@ -265,6 +268,10 @@ mod tests {
         assert_eq!(good("f", &settings), "f: good: 3 listeners, 3 routes");
         let one = crate::config::command_line("80", &[("backend", "h:1")]).unwrap();
         assert_eq!(good("f", &one), "f: good: 1 listener, 1 route");
+        let admin = format!("admin = \"127.0.0.1:9090\"\n{FILE}");
+        let watched = parse(&admin, "f").unwrap();
+        let shown = "f: good: 3 listeners, 3 routes, admin pages at 127.0.0.1:9090";
+        assert_eq!(good("f", &watched), shown);
     }
 
     #[test]

@@ -156,6 +156,16 @@ pub(super) fn lone_group(settings: &Settings) -> Option<&'static str> {
     (group.is_some() && user.is_none()).then_some("group without user; write user too")
 }
 
+/// What is wrong with the admin pages' address: a listener has it. Port 0 is
+/// another one each time.
+pub(super) fn shared_admin(settings: &Settings) -> Option<String> {
+    let admin = settings.admin.as_ref()?;
+    let is_any = matches!(admin, Listen::Tcp { port: 0, .. });
+    let mut listeners = settings.listeners.iter();
+    let is_taken = !is_any && listeners.any(|listener| listener.address == *admin);
+    is_taken.then(|| format!("admin {admin}: clients connect there; write another address"))
+}
+
 /// The settings that a command line means: one listener and one route. Each
 /// option is a pair of its name, without dashes, and a value; those that can be
 /// given again are. The names are the caller's to check: one that is no word
@@ -198,6 +208,7 @@ pub fn command_line(listen: &str, options: &[(&str, &str)]) -> Result<Settings, 
         Err((_, text)) if has_address => errors.push(text),
         Err(_) => {}
     }
+    errors.extend(shared_admin(&settings));
     match draft.build() {
         Ok(route) => settings.routes.push(route),
         Err(faults) => errors.extend(faults.into_iter().map(|(_, text)| text)),
@@ -307,6 +318,21 @@ mod tests {
                 "80",
                 &[backend, backend],
                 &["backend \"h:1\": stands twice"],
+            ),
+            (
+                "80",
+                &[backend, ("admin", "9090")],
+                &["admin \"9090\": no host; write 127.0.0.1:9090 for this machine alone, or"],
+            ),
+            (
+                "80",
+                &[backend, ("admin", "localhost")],
+                &["admin \"localhost\": no port; write PORT, HOST:PORT"],
+            ),
+            (
+                "unix:/s",
+                &[backend, ("admin", "unix:/s")],
+                &["admin unix:/s: clients connect there; write another address"],
             ),
             (
                 "80",

@@ -10,7 +10,7 @@ use std::path::Path;
 use toml_span::value::{Key, Table, Value, ValueInner};
 use toml_span::{ErrorKind, Span};
 
-use super::draft::{RouteDraft, lone_group};
+use super::draft::{RouteDraft, lone_group, shared_admin};
 use super::tls::CertificateDraft;
 use super::words::{AUTH, GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
 use super::{Mistake, Mistakes, values};
@@ -138,6 +138,10 @@ impl Reader<'_> {
             self.mistake(line, text);
         }
         let whole = self.listeners(root, trusted, &mut settings);
+        if let Some(text) = shared_admin(&settings) {
+            let key = root.get_key_value("admin");
+            self.mistake(key.map(|(key, _)| self.line(key.span)), text);
+        }
         self.routes(root, &defaults, whole, &mut settings);
         settings
     }

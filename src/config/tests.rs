@@ -183,6 +183,11 @@ fn what_is_missing_or_twice_is_a_mistake() {
             ][..],
         ),
         ("{ROUTE}", &["no [[listen]]; write at least one"]),
+        (
+            "idle-timeout = \"1m\"\nadmin = \"unix:/s\"\n\
+             [[listen]]\naddress = \"unix:/s\"\n{ROUTE}",
+            &["2: admin unix:/s: clients connect there; write another address"],
+        ),
         ("{LISTEN}", &["no [[route]]; write at least one"]),
         (
             "listen = []\n{ROUTE}",
@@ -256,7 +261,7 @@ fn an_unknown_key_hears_of_the_known_ones() {
                 "2: unknown key \"surprise\"; allowed are listen, route, auth, max-connections, \
                  max-connections-per-client, new-connections-per-second, \
                  new-connections-per-second-per-client, handshake-timeout, drain-timeout, \
-                 trusted-proxies, user, group, chroot, sandbox, pid-file, \
+                 trusted-proxies, user, group, chroot, admin, sandbox, pid-file, \
                  backend-ca, backend-insecure, backend-cert, backend-key, \
                  max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
                  framing, \

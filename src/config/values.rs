@@ -7,11 +7,23 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::address::AddressError;
+use crate::address::{AddressError, Listen};
 
 /// An address to listen at or to connect to.
 pub(super) fn address<T: FromStr<Err = AddressError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.reason())
+}
+
+/// Where the admin pages are. They are for whoever can connect, so a bare port,
+/// which is one of every address, does not do.
+pub(super) fn admin(text: &str) -> Result<Listen, String> {
+    match address(text)? {
+        Listen::Tcp { host: None, port } => Err(format!(
+            "no host; write 127.0.0.1:{port} for this machine alone, or the address of a \
+             network whose hosts may all read the pages"
+        )),
+        address => Ok(address),
+    }
 }
 
 /// One of these names.

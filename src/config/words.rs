@@ -6,8 +6,8 @@
 
 use super::tls::TlsDraft;
 use super::values::{
-    account, address, choice, count, duration, duration_or_off, file, folder, mode, path, realm,
-    size, token,
+    account, address, admin, choice, count, duration, duration_or_off, file, folder, mode, path,
+    realm, size, token,
 };
 use crate::address::{Backend, Listen};
 use crate::cidr::Cidr;
@@ -286,6 +286,9 @@ pub const GLOBAL: &[Word<Settings>] = &[
     }),
     Word::one("chroot", |settings, text| {
         put(&mut settings.confinement.chroot, folder(text).map(Some))
+    }),
+    Word::one("admin", |settings, text| {
+        put(&mut settings.admin, admin(text).map(Some))
     }),
     Word::one("sandbox", |settings, text| {
         let sandbox = match choice(text, SANDBOX) {

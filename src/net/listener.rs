@@ -111,6 +111,17 @@ impl Listener {
         Ok(Listener::Unix(bound?, SocketFile(path.to_owned())))
     }
 
+    /// Whether only this machine reaches it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Listener::Tcp(listener) => {
+                let address = listener.local_addr();
+                address.is_ok_and(|address| address.ip().to_canonical().is_loopback())
+            }
+            Listener::Unix(..) => true,
+        }
+    }
+
     /// Gives the socket's file another access mode.
     ///
     /// # Errors

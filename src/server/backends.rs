@@ -6,13 +6,16 @@
 //! a second. What is known of a backend lives as long as the process, so that
 //! counts stay right over a reload.
 
+use super::connects::{Connects, cause};
+use super::settings::Settings;
 use crate::address::Backend;
 use crate::net::tls::Connector;
 use crate::net::{Address, Socket, Stream, resolve};
 use crate::tunnel::policy::Route;
 use crate::tunnel::{Label, Ration, Refusal};
 use log::warn;
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
@@ -20,6 +23,11 @@ use std::time::{Duration, Instant};
 
 /// How long a backend that failed is passed over where there is another.
 const REST: Duration = Duration::from_secs(1);
+
+/// How long a backend that could not be connected counts as down, unless it can
+/// be again: longer than health checks take to make up their minds, and not for
+/// ever, since nobody may be sent here to try it until it counts as up.
+const DOWN: Duration = Duration::from_secs(30);
 
 /// The addresses of all backends, by their names.
 pub type Resolved = HashMap<Backend, Vec<Address>>;
@@ -57,6 +65,8 @@ pub type Key = usize;
 pub struct Backends {
     keys: HashMap<Backend, Key>,
     states: Vec<State>,
+    /// How connecting goes, by the routes' places in the tally.
+    connects: Vec<Connects>,
     /// How many of their failures the log takes, whoever causes them.
     pub ration: Ration,
 }
@@ -68,6 +78,15 @@ struct State {
     tunnels: usize,
     /// Until when it rests after a failure.
     down_until: Option<Instant>,
+    /// When it could not be connected, if it could not at last.
+    failed_at: Option<Instant>,
+}
+
+impl State {
+    fn is_down(&self, now: Instant) -> bool {
+        self.failed_at
+            .is_some_and(|at| now.saturating_duration_since(at) < DOWN)
+    }
 }
 
 /// An attempt to get a backend for a tunnel.
@@ -77,6 +96,8 @@ pub struct Dial {
     label: Label,
     /// As long as this is there, it is still wanted.
     wish: Arc<()>,
+    /// The route's place in the tally.
+    place: usize,
     /// A backend that is none of the route's, until its addresses are there.
     stranger: Option<Backend>,
     /// The backends that were not dialled yet, and how to ask each for TLS.
@@ -109,6 +130,7 @@ impl Backends {
                         addresses,
                         tunnels: 0,
                         down_until: None,
+                        failed_at: None,
                     });
                 }
             }
@@ -118,6 +140,36 @@ impl Backends {
     /// The name of a backend.
     pub fn name(&self, key: Key) -> &Backend {
         &self.states[key].name
+    }
+
+    /// Whether this backend could not be connected lately.
+    pub fn is_down(&self, backend: &Backend, now: Instant) -> bool {
+        let state = self.keys.get(backend).map(|&key| &self.states[key]);
+        state.is_some_and(|state| state.is_down(now))
+    }
+
+    /// The backends that these settings name, each with its tunnels and whether
+    /// it is down.
+    pub fn of(&self, settings: &Settings, now: Instant) -> BTreeMap<String, (usize, bool)> {
+        let named = settings.routes.iter().flat_map(|route| &route.backends);
+        let keys = named.filter_map(|backend| self.keys.get(backend));
+        let states = keys.map(|&key| &self.states[key]);
+        let rows =
+            states.map(|state| (state.name.to_string(), (state.tunnels, state.is_down(now))));
+        rows.collect()
+    }
+
+    /// How connecting goes for the route at this place in the tally.
+    pub fn connects(&self, place: usize) -> Cow<'_, Connects> {
+        let known = self.connects.get(place).map(Cow::Borrowed);
+        known.unwrap_or_default()
+    }
+
+    fn connects_mut(&mut self, place: usize) -> &mut Connects {
+        if self.connects.len() <= place {
+            self.connects.resize_with(place + 1, Connects::default);
+        }
+        &mut self.connects[place]
     }
 
     /// A tunnel to this backend is over.
@@ -133,6 +185,7 @@ impl Backends {
         route: &Route,
         connectors: &[Option<Connector>],
         chosen: Option<&Backend>,
+        place: usize,
         label: Label,
     ) -> Dial {
         let stranger = chosen
@@ -148,6 +201,7 @@ impl Backends {
         Dial {
             label,
             wish: Arc::default(),
+            place,
             stranger,
             several: left.len() > 1,
             left,
@@ -185,6 +239,7 @@ impl Dial {
                     .extend(backends.keys.get(&name).map(|&key| (key, None)));
             }
             Err(e) => {
+                backends.connects_mut(self.place).failed("name");
                 warn!("{}: cannot resolve backend {name}: {e}", self.label);
                 self.refusal = Some(Refusal::BackendUnreachable);
             }
@@ -203,9 +258,13 @@ impl Dial {
 
     /// The backend and the connection to it, once that is made. The backend is
     /// to be [`release`](Backends::release)d when the tunnel is over.
-    pub fn take(mut self, backends: &mut Backends) -> Option<(Key, Socket)> {
-        let (key, (socket, _)) = (self.chosen?, self.socket.take()?);
-        backends.states[key].down_until = None;
+    pub fn take(mut self, backends: &mut Backends, now: Instant) -> Option<(Key, Socket)> {
+        let (key, (socket, until)) = (self.chosen?, self.socket.take()?);
+        let left = until.saturating_duration_since(now);
+        let took = self.timeout.saturating_sub(left);
+        backends.connects_mut(self.place).times.add(took);
+        let state = &mut backends.states[key];
+        (state.down_until, state.failed_at) = (None, None);
         Some((key, socket))
     }
 
@@ -244,6 +303,7 @@ impl Dial {
 
     /// Notes why the connection that was begun is not made.
     pub fn failed(&mut self, error: &io::Error, backends: &mut Backends, now: Instant) {
+        backends.connects_mut(self.place).failed(cause(error));
         let may_log = backends.ration.allows(now);
         let Some(state) = self.chosen.map(|key| &backends.states[key]) else {
             return;
@@ -271,8 +331,10 @@ impl Dial {
     fn give_up(&mut self, backends: &mut Backends, now: Instant) {
         if let Some(key) = self.chosen.take() {
             backends.release(key);
+            let state = &mut backends.states[key];
+            state.failed_at = Some(now);
             if self.several {
-                backends.states[key].down_until = Some(now + REST);
+                state.down_until = Some(now + REST);
             }
         }
     }
@@ -340,7 +402,7 @@ mod tests {
     /// Dials until the connection stands or is refused.
     fn outcome(route: &Route, table: &mut Backends, now: Instant) -> Result<Key, Refusal> {
         let label = Label::new(1, Peer::Unix);
-        let mut dial = table.dial(route, &vec![None; route.backends.len()], None, label);
+        let mut dial = table.dial(route, &vec![None; route.backends.len()], None, 0, label);
         dial.next(table, now)?;
         loop {
             match dial
@@ -348,7 +410,7 @@ mod tests {
                 .expect("a connection is being made")
                 .connected(&mut Lent::default())
             {
-                Ok(true) => return Ok(dial.take(table).expect("it stands").0),
+                Ok(true) => return Ok(dial.take(table, now).expect("it stands").0),
                 Ok(false) => std::thread::yield_now(),
                 Err(e) => {
                     dial.failed(&e, table, now);

@@ -23,10 +23,10 @@ impl Server {
         let timeout = self.settings.drain_timeout;
         self.drain_at = Some(self.now + timeout);
         self.grace_until = Some(self.now + timeout.min(GRACE));
-        if !self.table.is_empty() {
+        if self.table.clients() > 0 {
             warn!(
                 "stopping: connections left: {}; they may end within {:?}, a second signal ends them now",
-                self.table.len(),
+                self.table.clients(),
                 self.settings.drain_timeout,
             );
         }
@@ -35,7 +35,7 @@ impl Server {
     /// Refuses the requests that have no tunnel yet.
     pub(super) fn end_grace(&mut self) {
         self.grace_until = None;
-        for key in self.table.keys() {
+        for key in self.table.client_keys() {
             if self
                 .table
                 .get(key)
@@ -47,7 +47,7 @@ impl Server {
     }
 
     pub(super) fn everyone_leaves(&mut self) {
-        for key in self.table.keys() {
+        for key in self.table.client_keys() {
             self.leaves(key);
         }
     }

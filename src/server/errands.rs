@@ -123,6 +123,7 @@ impl Server {
             &self.settings.routes[route],
             &self.connectors[route],
             chosen,
+            self.tally.place(route),
             label,
         );
         let password = slot.tunnel.take_password();

@@ -74,6 +74,7 @@ mod tests {
                 address: "127.0.0.1:0".parse().unwrap(),
                 tls: None,
                 plain: true,
+                admin: false,
             };
             let tunnel = Tunnel::new(
                 Label::new(id, Peer::Unix),
@@ -84,7 +85,7 @@ mod tests {
             );
             server.table.insert(Slot::new(tunnel, Default::default()));
         }
-        let keys = server.table.keys();
+        let keys = server.table.client_keys();
         let done: Option<()> = server.with_context(keys[0], |_, cx| {
             cx.scratch.read[0] = 7;
             panic!("as a test wants it");
@@ -92,7 +93,7 @@ mod tests {
         assert_eq!(done, None);
         server.turn(keys[0]);
         server.reap();
-        assert_eq!(server.table.keys(), keys[1..]);
+        assert_eq!(server.table.client_keys(), keys[1..]);
         assert_eq!(
             server.with_context(keys[1], |_, cx| cx.scratch.read[0]),
             Some(0)

@@ -3,8 +3,8 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that are not for tunnels: standard streams, listeners, the
-/// poll, signals, and those of a reload.
-const RESERVED: u64 = 32;
+/// poll, signals, those of a reload, and those of the admin pages.
+const RESERVED: u64 = 32 + super::admin::MOST_VISITORS as u64;
 
 /// How many clients may be there at a time: as many as are wanted and fit. Each
 /// tunnel has two sockets.

@@ -7,8 +7,6 @@
 
 use super::confine::Confined;
 use super::prepared::Prepared;
-use super::settings::ListenerSettings;
-use crate::net::tls::Acceptor;
 use crate::net::{BACKLOG, Listener, Peer, Stream};
 use crate::tunnel::Entrance;
 use log::{error, info, warn};
@@ -41,17 +39,62 @@ struct Listening {
 }
 
 impl Listening {
+    /// Whether it is the socket of this entrance.
+    fn is_of(&self, entrance: &Entrance) -> bool {
+        self.entrance.address == entrance.address && self.entrance.admin == entrance.admin
+    }
+
     /// Does as the settings say from now on.
-    fn follow(&mut self, settings: &ListenerSettings, acceptor: &Option<Acceptor>) {
-        self.entrance.tls = acceptor.clone();
-        self.entrance.plain = settings.tls.as_ref().is_some_and(|tls| tls.plain);
-        if let Some(mode) = settings.mode.filter(|_| settings.mode != self.mode) {
-            if let Err(e) = self.socket.change_mode(mode) {
-                warn!("cannot change the mode of {}: {e}", settings.address);
+    fn follow(&mut self, entrance: Entrance, mode: Option<u32>) {
+        self.entrance = entrance;
+        if let Some(changed) = mode.filter(|_| mode != self.mode) {
+            if let Err(e) = self.socket.change_mode(changed) {
+                warn!("cannot change the mode of {}: {e}", self.entrance.address);
             }
         }
-        self.mode = settings.mode;
+        self.mode = mode;
     }
+
+    /// Says that clients can come from now on.
+    fn announce(&self) {
+        let socket = &self.socket;
+        if !self.entrance.admin {
+            return info!("listening on {socket}");
+        }
+        info!("admin pages at {socket}: /healthz and /metrics");
+        if !socket.is_local() {
+            warn!("admin pages at {socket}: whoever can connect there can read them");
+        }
+    }
+}
+
+/// How many connections may be accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Of clients.
+    pub clients: usize,
+    /// At the admin entrance, which has a room of its own: who looks how full
+    /// it is must not find it full.
+    pub visitors: usize,
+}
+
+impl Room {
+    fn at(&mut self, entrance: &Entrance) -> &mut usize {
+        match entrance.admin {
+            true => &mut self.visitors,
+            false => &mut self.clients,
+        }
+    }
+}
+
+/// How often accepting paused.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pauses {
+    /// Since as many clients were there as may be.
+    pub full: u64,
+    /// Since the system had no descriptor or no memory left, or said another
+    /// error.
+    pub error: u64,
 }
 
 /// All listening sockets.
@@ -60,6 +103,10 @@ pub struct Listeners {
     sockets: Vec<Listening>,
     tokens: Range<usize>,
     paused_until: Option<Instant>,
+    /// Whether accepting was found to pause for want of room.
+    full: bool,
+    /// How often accepting paused.
+    pub pauses: Pauses,
 }
 
 impl Listeners {
@@ -69,6 +116,8 @@ impl Listeners {
             sockets: Vec::new(),
             tokens,
             paused_until: None,
+            full: false,
+            pauses: Pauses::default(),
         }
     }
 
@@ -84,43 +133,40 @@ impl Listeners {
         registry: &Registry,
         confined: &Confined,
     ) -> Result<(), String> {
-        let wanted = || prepared.settings.listeners.iter().zip(&prepared.acceptors);
         let mut opened = Vec::new();
-        for (settings, _) in wanted() {
-            let here = |open: &&Listening| open.entrance.address == settings.address;
-            if !self.sockets.iter().any(|open| here(&open)) {
-                self.open_one(settings, registry, confined, &mut opened)?;
+        for (entrance, mode) in prepared.entrances() {
+            if !self.sockets.iter().any(|open| open.is_of(&entrance)) {
+                self.open_one(&entrance, mode, registry, confined, &mut opened)?;
             }
         }
-        for open in &opened {
-            info!("listening on {}", open.socket);
-        }
+        opened.iter().for_each(Listening::announce);
         self.sockets.append(&mut opened);
         self.sockets.retain_mut(|open| {
-            let address = &open.entrance.address;
-            let found = wanted().find(|(settings, _)| settings.address == *address);
-            match found {
-                Some((settings, acceptor)) => open.follow(settings, acceptor),
-                None => info!("no longer listening on {}", open.socket),
-            }
-            found.is_some()
+            let mut wanted = prepared.entrances();
+            let Some((entrance, mode)) = wanted.find(|(entrance, _)| open.is_of(entrance)) else {
+                info!("no longer listening on {}", open.socket);
+                return false;
+            };
+            open.follow(entrance, mode);
+            true
         });
         Ok(())
     }
 
     fn open_one(
         &self,
-        settings: &ListenerSettings,
+        entrance: &Entrance,
+        mode: Option<u32>,
         registry: &Registry,
         confined: &Confined,
         opened: &mut Vec<Listening>,
     ) -> Result<(), String> {
-        let ListenerSettings { address, mode, .. } = settings;
+        let address = &entrance.address;
         let cannot = |e: io::Error| {
             let excuse = confined.excuse(address, &e);
             format!("cannot listen on {address}: {e}{excuse}")
         };
-        for mut socket in Listener::open(address, *mode).map_err(cannot)? {
+        for mut socket in Listener::open(address, mode).map_err(cannot)? {
             let taken = |token| {
                 self.sockets
                     .iter()
@@ -134,12 +180,8 @@ impl Listeners {
                 .map_err(cannot)?;
             opened.push(Listening {
                 socket,
-                entrance: Entrance {
-                    address: address.clone(),
-                    tls: None,
-                    plain: false,
-                },
-                mode: *mode,
+                entrance: entrance.clone(),
+                mode,
                 token,
                 ready: false,
             });
@@ -154,9 +196,10 @@ impl Listeners {
         }
     }
 
-    /// Closes all listeners.
+    /// Closes all listeners but that of the admin pages, which tell of the end
+    /// that has begun.
     pub fn close(&mut self) {
-        self.sockets.clear();
+        self.sockets.retain(|open| open.entrance.admin);
     }
 
     /// The addresses that the sockets really have.
@@ -179,8 +222,10 @@ impl Listeners {
     }
 
     /// Whether a connection may wait that could be accepted now.
-    pub fn is_ready(&self) -> bool {
-        self.paused_until.is_none() && self.sockets.iter().any(|listener| listener.ready)
+    pub fn is_ready(&self, mut room: Room) -> bool {
+        let mut sockets = self.sockets.iter();
+        self.paused_until.is_none()
+            && sockets.any(|listener| listener.ready && *room.at(&listener.entrance) > 0)
     }
 
     /// When to try again though no tunnel has ended.
@@ -191,12 +236,20 @@ impl Listeners {
     /// A tunnel has ended or the pause is over: there may be room again.
     pub fn resume(&mut self) {
         self.paused_until = None;
+        self.full = false;
     }
 
-    /// Accepts at most `room` connections, a turn of each listener's.
+    /// Stops to accept for a moment.
+    fn pause(&mut self, now: Instant) {
+        self.paused_until = Some(now + PAUSE);
+        self.pauses.error += 1;
+    }
+
+    /// Accepts as many connections as there is room for, a turn of each
+    /// listener's.
     pub fn accept(
         &mut self,
-        mut room: usize,
+        mut room: Room,
         now: Instant,
         mut each: impl FnMut(Stream, Peer, &Entrance),
     ) {
@@ -205,28 +258,32 @@ impl Listeners {
         }
         for listener in &mut self.sockets {
             let mut turn = TURN;
-            while listener.ready && turn > 0 && room > 0 {
+            let room = room.at(&listener.entrance);
+            while listener.ready && turn > 0 && *room > 0 {
                 match listener.socket.accept() {
                     Ok((stream, peer)) => {
                         each(stream, peer, &listener.entrance);
                         turn -= 1;
-                        room -= 1;
+                        *room -= 1;
                     }
                     Err(e) if e.kind() == ErrorKind::WouldBlock => listener.ready = false,
                     Err(e) if is_exhaustion(&e) => {
                         warn!("accepting pauses: {e}");
-                        self.paused_until = Some(now + PAUSE);
-                        return;
+                        return self.pause(now);
                     }
                     // The client gave up while it waited, or the like (accept(2)).
                     Err(e) if is_clients(&e) => turn -= 1,
                     Err(e) => {
                         error!("cannot accept on {}: {e}", listener.socket);
-                        self.paused_until = Some(now + PAUSE);
-                        return;
+                        return self.pause(now);
                     }
                 }
             }
+        }
+        let waits = |listener: &Listening| listener.ready && !listener.entrance.admin;
+        if room.clients == 0 && !self.full && self.sockets.iter().any(waits) {
+            self.full = true;
+            self.pauses.full += 1;
         }
     }
 }

@@ -6,8 +6,10 @@
 //! that, and what is over is removed at the very end: nothing is freed while
 //! events that may mean it are still at hand.
 
+mod admin;
 mod backends;
 mod confine;
+pub mod connects;
 mod control;
 mod drain;
 mod errands;
@@ -15,8 +17,10 @@ mod fault;
 pub mod guard;
 mod limits;
 mod listening;
+pub mod metrics;
 mod pid_file;
 mod prepared;
+mod process;
 mod reload;
 mod sandbox;
 pub mod settings;
@@ -32,7 +36,7 @@ use crate::net::tls::Connector;
 use crate::net::{Peer, Socket, Stream, Transport};
 use crate::tunnel::auth::Vault;
 use crate::tunnel::{
-    Context, Label, Need, Opening, Ration, Readiness, Refusal, Rules, Scratch, Side, Tunnel,
+    Context, Label, Need, Opening, Ration, Readiness, Refusal, Rules, Scratch, Side, Tally, Tunnel,
 };
 use backends::{Backends, Dial};
 use confine::{Confined, Plan};
@@ -96,6 +100,7 @@ pub struct Server {
     scratch: Scratch,
     /// How many lines about refusals the log takes.
     ration: Ration,
+    tally: Tally,
     accepted: u64,
     _pid_file: Option<PidFile>,
     /// Nanoseconds since 1970 at the start: no other run has the same.
@@ -128,6 +133,8 @@ impl Server {
         listeners.open(&prepared, poll.registry(), &Confined::default())?;
         backends.learn(prepared.addresses);
         let settings = prepared.settings;
+        let mut tally = Tally::default();
+        tally.learn(&settings.routes);
         // Only now is there somebody to signal, and soon no right to write.
         let pid_file = settings
             .pid_file
@@ -151,6 +158,7 @@ impl Server {
             table: Table::default(),
             scratch: Scratch::default(),
             ration: Ration::default(),
+            tally,
             accepted: 0,
             _pid_file: pid_file,
             run: nanoseconds(SystemTime::now()),
@@ -188,7 +196,7 @@ impl Server {
             self.run_queue();
             self.expire();
             self.reap();
-            if self.drain_at.is_some() && self.table.is_empty() {
+            if self.drain_at.is_some() && self.table.clients() == 0 {
                 info!("stopped");
                 return Ok(End::Drained);
             }
@@ -197,8 +205,7 @@ impl Server {
 
     /// How long the poll may sleep; `None`: until an event.
     fn patience(&self) -> Option<Duration> {
-        let has_room = self.table.len() < self.most;
-        if self.table.has_work() || (has_room && self.listeners.is_ready()) {
+        if self.table.has_work() || self.listeners.is_ready(self.room()) {
             return Some(Duration::ZERO);
         }
         let moments = [
@@ -257,26 +264,26 @@ impl Server {
     }
 
     fn accept(&mut self) {
-        let room = self.most.saturating_sub(self.table.len());
+        let room = self.room();
         let (table, registry, accepted) =
             (&mut self.table, self.poll.registry(), &mut self.accepted);
-        let (guard, ration) = (&mut self.guard, &mut self.ration);
+        let (guard, ration, tally) = (&mut self.guard, &mut self.ration, &mut self.tally);
         let (settings, now) = (&self.settings, self.now);
         self.listeners
             .accept(room, now, |stream: Stream, peer: Peer, entrance| {
-                *accepted += 1;
-                let label = Label::new(*accepted, peer);
-                let introduced =
-                    settings.takes_header(&entrance.address) && settings.trusted.introduces(peer);
+                // Clients are counted from 1, and visitors not at all.
+                *accepted += u64::from(!entrance.admin);
+                let number = if entrance.admin { 0 } else { *accepted };
+                let label = Label::new(number, peer);
+                let introduces = settings.trusted.introduces(peer);
+                let introduced = introduces && settings.takes_header(&entrance.address);
                 // Whom a proxy speaks for is known only later.
-                let known = if settings.trusted.introduces(peer) {
-                    None
-                } else {
-                    peer.ip()
-                };
+                let is_known = !introduces && !entrance.admin;
+                let known = peer.ip().filter(|_| is_known);
                 let pass = match guard.arrive(known, now) {
                     Ok(pass) => pass,
                     Err(refusal) => {
+                        tally.dropped(refusal.reason());
                         if ration.allows(now) {
                             warn!("{label} dropped without an answer: {refusal}");
                         }
@@ -363,8 +370,18 @@ impl Server {
             self.vault.refresh(self.now);
         }
         let mut need = self.with_context(key, |slot, cx| slot.tunnel.pump(cx));
-        if let Some(Need::Backend(route)) = need {
-            self.dial(key, route);
+        let is_met = match need {
+            Some(Need::Backend(route)) => {
+                self.dial(key, route);
+                true
+            }
+            Some(Need::Page(visit)) => {
+                self.show(key, visit);
+                true
+            }
+            _ => false,
+        };
+        if is_met {
             need = self.with_context(key, |slot, cx| slot.tunnel.pump(cx));
         }
         match need {
@@ -391,7 +408,7 @@ impl Server {
         };
         match connected {
             Ok(true) => {
-                if let Some((backend, socket)) = dial.take(&mut self.backends) {
+                if let Some((backend, socket)) = dial.take(&mut self.backends, self.now) {
                     let name = self.backends.name(backend).clone();
                     // TLS may have read more than its handshake.
                     let has_read = socket.secured().is_some();
@@ -468,6 +485,7 @@ impl Server {
             rules,
             gate: &mut door,
             ration: &mut self.ration,
+            tally: &mut self.tally,
         };
         let done = contain(|| work(slot, &mut cx));
         if let Some(client) = door.admitted() {

@@ -8,6 +8,7 @@ use super::backends::{Resolved, resolve_all};
 use super::settings::Settings;
 use crate::address::Backend;
 use crate::net::tls::{Acceptor, Connector};
+use crate::tunnel::Entrance;
 use crate::tunnel::access::Fault;
 use crate::tunnel::auth::Vault;
 use crate::tunnel::policy::Route;
@@ -67,6 +68,33 @@ impl Prepared {
             warnings,
             watch,
         })
+    }
+}
+
+impl Prepared {
+    /// What each listening socket is for, and the mode of its file; the one of
+    /// the admin pages is the last.
+    pub fn entrances(&self) -> impl Iterator<Item = (Entrance, Option<u32>)> {
+        let listeners = self.settings.listeners.iter().zip(&self.acceptors);
+        let listeners = listeners.map(|(listener, acceptor)| {
+            let entrance = Entrance {
+                address: listener.address.clone(),
+                tls: acceptor.clone(),
+                plain: listener.tls.as_ref().is_some_and(|tls| tls.plain),
+                admin: false,
+            };
+            (entrance, listener.mode)
+        });
+        let admin = self.settings.admin.iter().map(|address| {
+            let entrance = Entrance {
+                address: address.clone(),
+                tls: None,
+                plain: false,
+                admin: true,
+            };
+            (entrance, None)
+        });
+        listeners.chain(admin)
     }
 }
 

@@ -57,6 +57,7 @@ impl Server {
         self.guard.obey(settings.limits);
         self.most = limits::most_connections(settings.max_connections);
         let (listeners, routes) = (settings.listeners.len(), settings.routes.len());
+        self.tally.learn(&settings.routes);
         self.settings = settings;
         info!("reloaded (listeners: {listeners}, routes: {routes}); open tunnels stay as they are");
     }

@@ -5,8 +5,9 @@
 //! and to those that it starts later: so it comes after the sockets are open
 //! and before any thread. What is listed is what a reload needs: to read its
 //! files, to make and remove sockets beside those that are there, and to look
-//! up names; and at the end to remove the pid file. Nothing can be written and nothing executed; a library is loaded
-//! by reading it.
+//! up names; what the admin pages tell of this process; and, at the end, to
+//! remove the pid file. Nothing can be written and nothing executed; a library
+//! is loaded by reading it.
 //!
 //! A rule holds for a folder as it was when the rule was made. Files get
 //! replaced rather than rewritten, so a file is always allowed with its folder.
@@ -44,6 +45,9 @@ const LOOKUP: &[&str] = &[
     "/usr/lib64",
 ];
 
+/// What the kernel tells of this process, for the admin pages.
+const SELF: &str = "/proc/self";
+
 /// The folders that stay open, and what for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
@@ -60,15 +64,15 @@ impl Allowed {
     /// follow links.
     pub fn to_reload(settings: &Settings) -> Self {
         let mut allowed = Allowed::default();
-        let lookup = LOOKUP.iter().map(Path::new);
-        for path in settings.files().chain(lookup) {
+        let system = LOOKUP.iter().copied().chain([SELF]).map(Path::new);
+        for path in settings.files().chain(system) {
             add(&mut allowed.read, folder(path));
             if let Ok(target) = fs::canonicalize(path) {
                 add(&mut allowed.read, folder(&target));
             }
         }
-        for listener in &settings.listeners {
-            if let Listen::Unix(path) = &listener.address {
+        for address in settings.addresses() {
+            if let Listen::Unix(path) = address {
                 add(&mut allowed.sockets, parent(path));
             }
         }

@@ -16,6 +16,8 @@ use crate::tunnel::policy::Route;
 pub struct Settings {
     /// Where to listen.
     pub listeners: Vec<ListenerSettings>,
+    /// Where the admin pages are; `None`: nowhere.
+    pub admin: Option<Listen>,
     /// Where requests go.
     pub routes: Vec<Route>,
     /// What is served where no WebSocket is asked for.
@@ -40,6 +42,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The addresses that are listened on.
+    pub fn addresses(&self) -> impl Iterator<Item = &Listen> {
+        let listeners = self.listeners.iter().map(|listener| &listener.address);
+        listeners.chain(&self.admin)
+    }
+
     /// The files of certificates and keys.
     pub fn tls_files(&self) -> impl Iterator<Item = &Path> {
         let listeners = self
@@ -66,6 +74,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             listeners: Vec::new(),
+            admin: None,
             routes: Vec::new(),
             pages: Vec::new(),
             handshake_timeout: Duration::from_secs(10),

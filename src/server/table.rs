@@ -62,6 +62,8 @@ impl Slot {
 pub struct Table {
     /// Boxed, so that an empty place costs little and growing moves little.
     slots: Slab<Box<Slot>>,
+    /// How many of them came for the admin pages.
+    visitors: usize,
     queue: VecDeque<usize>,
     timers: Timers,
     /// What is over, to be removed at the end of the turn.
@@ -76,6 +78,7 @@ impl Table {
 
     /// Adds a tunnel, and gives it a turn.
     pub fn insert(&mut self, slot: Slot) {
+        self.visitors += usize::from(slot.tunnel.is_visitor());
         let key = self.slots.insert(Box::new(slot));
         self.enqueue(key);
     }
@@ -88,19 +91,26 @@ impl Table {
             .filter(|slot| !slot.buried)
     }
 
-    /// How many tunnels there are.
-    pub fn len(&self) -> usize {
-        self.slots.len()
+    /// How many clients there are.
+    pub fn clients(&self) -> usize {
+        self.slots.len() - self.visitors
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+    /// How many connections came for the admin pages.
+    pub fn visitors(&self) -> usize {
+        self.visitors
     }
 
-    /// The keys of all tunnels.
-    pub fn keys(&self) -> Vec<usize> {
-        self.slots.iter().map(|(key, _)| key).collect()
+    /// All tunnels.
+    pub fn tunnels(&self) -> impl Iterator<Item = &Tunnel<Socket>> {
+        self.slots.iter().map(|(_, slot)| &slot.tunnel)
+    }
+
+    /// The keys of all clients.
+    pub fn client_keys(&self) -> Vec<usize> {
+        let slots = self.slots.iter();
+        let clients = slots.filter(|(_, slot)| !slot.tunnel.is_visitor());
+        clients.map(|(key, _)| key).collect()
     }
 
     /// Puts a tunnel into the run queue, once.
@@ -162,6 +172,7 @@ impl Table {
         let mut over = Vec::new();
         for key in std::mem::take(&mut self.buried) {
             let mut slot = *self.slots.remove(key);
+            self.visitors -= usize::from(slot.tunnel.is_visitor());
             self.timers.remove(key, &mut slot.filed);
             if slot.queued {
                 self.queue.retain(|&queued| queued != key);

@@ -6,6 +6,7 @@ use crate::wire::framing::Framer;
 use crate::wire::ws::{Close, Connection, Event};
 use crate::wire::{Chunk, Fault, Gather};
 use std::io;
+use std::ops::AddAssign;
 
 /// A side that sends less at a time is read, not moved through the pipe.
 const LAVISH: usize = 16 * 1024;
@@ -93,6 +94,13 @@ pub struct Traffic {
     pub messages: u64,
     /// Bytes of payload.
     pub bytes: u64,
+}
+
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+    }
 }
 
 /// One side of a tunnel.

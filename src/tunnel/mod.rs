@@ -9,6 +9,7 @@
 //! phase can be driven in a test without a socket.
 
 pub mod access;
+pub mod admin;
 #[cfg_attr(not(feature = "auth"), path = "no_auth.rs")]
 pub mod auth;
 pub mod deadlines;
@@ -26,7 +27,9 @@ pub mod policy;
 pub mod preface;
 pub mod ration;
 pub mod relay;
+pub mod report;
 pub mod session;
+pub mod tally;
 
 #[cfg(test)]
 mod tests;
@@ -38,17 +41,19 @@ pub use link::{Link, Readiness};
 pub use opening::{Entrance, Opening, Rules};
 pub use ration::Ration;
 pub use relay::Scratch;
+pub use tally::Tally;
 
 use crate::address::Backend;
 use crate::net::Transport;
 use crate::wire::http;
 use crate::wire::ws::handshake::HALF_CLOSE;
 use crate::wire::ws::{Connection, Role};
+use admin::{Answer, Visit};
 use auth::PasswordCheck;
 use ending::Ending;
-use log::{Level, debug, info, log, log_enabled, warn};
+use log::{debug, info, warn};
 use opening::{Accepted, Outcome};
-use session::Session;
+use session::{Session, Totals};
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
@@ -81,6 +86,8 @@ pub struct Context<'a> {
     pub gate: &'a mut dyn Gate,
     /// How many refusals the log takes.
     pub ration: &'a mut Ration,
+    /// What is counted.
+    pub tally: &'a mut Tally,
 }
 
 /// What a tunnel needs next.
@@ -94,6 +101,8 @@ pub enum Need {
     /// [`Tunnel::backend`] names, if it does, and not before the password of
     /// [`Tunnel::take_password`] is found right.
     Backend(usize),
+    /// What stands on a page, see [`Tunnel::show`].
+    Page(Visit),
     /// Nothing: it is over.
     Nothing,
 }
@@ -128,6 +137,21 @@ pub struct Tunnel<T> {
     phase: Phase<T>,
     /// Whether the client's password is being checked.
     is_checked: bool,
+    /// Whether it came for the admin pages: then it counts as no client.
+    visitor: bool,
+    /// Its route's place in the tally, once it has a route.
+    place: usize,
+}
+
+/// What an open tunnel has moved and holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Its route's place in the tally.
+    pub place: usize,
+    /// What went through.
+    pub totals: Totals,
+    /// Bytes that wait for the client and for the backend.
+    pub queued: (usize, usize),
 }
 
 impl<T: Transport> Tunnel<T> {
@@ -141,6 +165,8 @@ impl<T: Transport> Tunnel<T> {
     ) -> Self {
         Tunnel {
             label,
+            visitor: opening.is_visit(),
+            place: 0,
             since: now,
             until: Some(now + handshake_timeout),
             phase: Phase::Opening(Link::new(transport), opening),
@@ -151,6 +177,23 @@ impl<T: Transport> Tunnel<T> {
     /// The tunnel's name in the log.
     pub fn label(&self) -> Label {
         self.label
+    }
+
+    /// Whether it came for the admin pages.
+    pub fn is_visitor(&self) -> bool {
+        self.visitor
+    }
+
+    /// What is to be counted of an open tunnel.
+    pub fn figures(&self) -> Option<Figures> {
+        match &self.phase {
+            Phase::Open(session) => Some(Figures {
+                place: self.place,
+                totals: session.totals(),
+                queued: session.queued(),
+            }),
+            _ => None,
+        }
     }
 
     /// Adds what an event said of one side.
@@ -177,6 +220,15 @@ impl<T: Transport> Tunnel<T> {
                     Ok(()) => opening.read(link, cx.scratch, cx.rules, cx.gate, &mut self.label),
                     Err(e) => Outcome::Gone(Some(e)),
                 };
+                if let Some(secured) = opening.take_secured(link) {
+                    let done = &mut cx.tally.handshakes;
+                    let kind = if secured.resumed {
+                        &mut done.resumed
+                    } else {
+                        &mut done.full
+                    };
+                    *kind += 1;
+                }
                 match outcome {
                     Outcome::Incomplete => Need::Event,
                     outcome => self.opened(outcome, cx),
@@ -187,14 +239,14 @@ impl<T: Transport> Tunnel<T> {
             Phase::Dialling(link, _)
                 if link.is_broken() || (self.is_checked && link.is_ending()) =>
             {
-                self.gone()
+                self.left()
             }
-            Phase::Held(link, _) if link.is_broken() => self.gone(),
+            Phase::Held(link, _) if link.is_broken() => self.left(),
             Phase::Dialling(..) | Phase::Held(..) => Need::Event,
             Phase::Open(session) => {
                 let again = session.pump(cx.scratch, cx.now);
                 if session.is_over() {
-                    self.close(cx.now);
+                    self.close(cx);
                     Need::Nothing
                 } else if again {
                     Need::Turn
@@ -232,7 +284,7 @@ impl<T: Transport> Tunnel<T> {
         match &mut self.phase {
             Phase::Open(session) => {
                 if session.expire(cx.now) {
-                    self.close(cx.now);
+                    self.close(cx);
                 }
             }
             _ if self.until.is_none_or(|until| cx.now < until) => {}
@@ -240,11 +292,14 @@ impl<T: Transport> Tunnel<T> {
                 self.refuse(&Refusal::HeadTimeout, cx);
             }
             Phase::Opening(_, opening) if opening.is_being_introduced() => {
-                self.unintroduced("its PROXY header was not whole within handshake-timeout");
+                self.unintroduced(
+                    "its PROXY header was not whole within handshake-timeout",
+                    cx,
+                );
             }
             Phase::Opening(..) => {
-                debug!("{}: sent nothing within handshake-timeout", self.label);
-                self.phase = Phase::Over;
+                let late = io::Error::new(ErrorKind::TimedOut, "handshake-timeout");
+                self.gone(Some(&late), cx);
             }
             Phase::Held(..) => {
                 if let Phase::Held(link, response) = self.take() {
@@ -297,6 +352,7 @@ impl<T: Transport> Tunnel<T> {
             ..
         } = *accepted;
         info!("{} opened: {description} -> {name}", self.label);
+        cx.tally.opened(self.place);
         client.queue().push(&http::switching_protocols(
             &accept,
             subprotocol.as_deref(),
@@ -319,18 +375,10 @@ impl<T: Transport> Tunnel<T> {
 
     /// The request gets no tunnel.
     pub fn refuse(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
-        let level = match refusal {
-            Refusal::Origin(_) | Refusal::Address => Level::Warn,
-            Refusal::BadRequest(_) | Refusal::Forbidden(_) => Level::Warn,
-            Refusal::ClientConnections | Refusal::ClientRate => Level::Warn,
-            Refusal::Rate | Refusal::RouteRate => Level::Warn,
-            guess if guess.is_guess() => Level::Warn,
-            _ => Level::Info,
-        };
-        // Lines that nobody sees use up nothing.
-        if log_enabled!(level) && cx.ration.allows(cx.now) {
-            self.tell(refusal, level);
+        if !self.visitor {
+            cx.tally.refused(refusal);
         }
+        report::refused(self.label, refusal, cx);
         let response = http::refusal(refusal);
         if refusal.is_guess() {
             let wait = cx.gate.failed(self.label.client.ip());
@@ -340,35 +388,22 @@ impl<T: Transport> Tunnel<T> {
         }
     }
 
-    fn gone(&mut self) -> Need {
+    /// The client left before it had its answer.
+    fn left(&mut self) -> Need {
         debug!("{}: gone before its answer was there", self.label);
         self.phase = Phase::Over;
         Need::Nothing
     }
 
-    fn tell_gone(&self, why: Option<&io::Error>, cx: &mut Context<'_>) {
-        let label = self.label;
-        match why {
-            Some(e) if e.kind() == ErrorKind::InvalidData => {
-                if log_enabled!(Level::Info) && cx.ration.allows(cx.now) {
-                    info!("{label} refused: {e}");
-                }
-            }
-            Some(e) => debug!("{label}: gone before its request was whole: {e}"),
-            None => debug!("{label}: gone before its request was whole"),
+    /// The client left without a whole request, or did not send one in time.
+    fn gone(&mut self, why: Option<&io::Error>, cx: &mut Context<'_>) {
+        if let Phase::Opening(_, opening) = self.take() {
+            cx.tally.handshakes.failed += u64::from(opening.is_shaking_hands());
         }
-    }
-
-    fn tell(&self, refusal: &Refusal, level: Level) {
-        let label = self.label;
-        match refusal {
-            Refusal::Origin(Some(origin)) => log!(
-                level,
-                "{label} refused: 403, origin \"{}\" is not the request's own host and not in the option `origin`",
-                origin.escape_debug(),
-            ),
-            _ => log!(level, "{label} refused: {}, {refusal}", refusal.status()),
+        if !self.visitor {
+            cx.tally.dropped("no_request");
         }
+        report::gone(self.label, why, cx);
     }
 
     /// adit is stopping: who has a tunnel is told so, who has none gets none.
@@ -400,12 +435,11 @@ impl<T: Transport> Tunnel<T> {
         match outcome {
             Outcome::Incomplete => return Need::Event,
             Outcome::Gone(why) => {
-                self.tell_gone(why.as_ref(), cx);
-                self.phase = Phase::Over;
+                self.gone(why.as_ref(), cx);
                 return Need::Nothing;
             }
             Outcome::Unintroduced(why) => {
-                self.unintroduced(why);
+                self.unintroduced(why, cx);
                 return Need::Nothing;
             }
             Outcome::Refused(refusal) => self.refuse(&refusal, cx),
@@ -413,8 +447,12 @@ impl<T: Transport> Tunnel<T> {
                 debug!("{}: page {}", self.label, page.path);
                 self.answer(&http::page(page.content_type, page.body.as_bytes()), cx.now);
             }
+            Outcome::Visit(visit) => return Need::Page(visit),
+            Outcome::Answer(response) => self.answer(&response, cx.now),
             Outcome::Accepted(accepted) => {
                 let route = accepted.route;
+                self.place = cx.tally.place(route);
+                cx.tally.admitted(self.place);
                 // Dialling has deadlines of its own; what goes before it has not.
                 let runs_errands = accepted.password.is_some() || accepted.backend.is_some();
                 self.until = runs_errands.then(|| cx.now + ERRANDS_TIMEOUT);
@@ -429,10 +467,17 @@ impl<T: Transport> Tunnel<T> {
 
     /// A trusted proxy did not say for whom it speaks. It is not told: what it
     /// speaks may not be HTTP.
-    fn unintroduced(&mut self, why: &str) {
+    fn unintroduced(&mut self, why: &str, cx: &mut Context<'_>) {
         let label = self.label;
+        cx.tally.dropped("no_proxy_header");
         warn!("{label} refused: {why} (accept-proxy, trusted-proxies)");
         self.phase = Phase::Over;
+    }
+
+    /// A visitor gets the page that it asked for.
+    pub fn show(&mut self, visit: Visit, answer: &Answer, cx: &mut Context<'_>) {
+        debug!("{}: page {:?}, {}", self.label, visit.page, answer.status);
+        self.answer(&visit.response(answer), cx.now);
     }
 
     /// Sends a response and then the end.
@@ -462,7 +507,7 @@ impl<T: Transport> Tunnel<T> {
     }
 
     /// Ends an open tunnel with its one line in the log.
-    fn close(&mut self, now: Instant) {
+    fn close(&mut self, cx: &mut Context<'_>) {
         let Phase::Open(session) = self.take() else {
             return;
         };
@@ -470,25 +515,7 @@ impl<T: Transport> Tunnel<T> {
         let Some(ending) = session.ending() else {
             return;
         };
-        let lost = match totals.untaken {
-            0 => String::new(),
-            n => format!(", {n} B were not taken by the backend"),
-        };
-        let level = if ending.is_misbehaviour() || totals.untaken > 0 {
-            Level::Warn
-        } else {
-            Level::Info
-        };
-        log!(
-            level,
-            "{} closed: {ending}, {}, {:.1} s, in {} msgs {} B, out {} msgs {} B{lost}",
-            self.label,
-            ending.logged_code(),
-            (now - self.since).as_secs_f64(),
-            totals.up.messages,
-            totals.up.bytes,
-            totals.down.messages,
-            totals.down.bytes,
-        );
+        cx.tally.closed(self.place, &totals, ending);
+        report::closed(self.label, ending, &totals, cx.now - self.since);
     }
 }

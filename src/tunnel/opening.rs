@@ -5,6 +5,7 @@
 //! honest HTTP status and a retry is invisible to the client.
 
 use super::access::is_bearer;
+use super::admin::Visit;
 use super::auth::{self, PasswordCheck, Vault};
 use super::greeting::Facts;
 use super::identity::{Client, Trusted, identify};
@@ -44,6 +45,10 @@ pub enum Outcome {
     Refused(Refusal),
     /// The request gets a page.
     Page(Page),
+    /// The request gets a page that the server makes.
+    Visit(Visit),
+    /// The request gets this response.
+    Answer(Vec<u8>),
     /// The request gets a tunnel as soon as the backend is there.
     Accepted(Box<Accepted>),
 }
@@ -134,14 +139,23 @@ pub struct Entrance {
     pub tls: Option<Acceptor>,
     /// Whether plain connections are let in beside TLS.
     pub plain: bool,
+    /// Whether it leads to the [admin pages](super::admin) and nowhere else.
+    pub admin: bool,
+}
+
+/// How far a client is with TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tls {
+    None,
+    Begun,
+    Established,
 }
 
 /// What comes before a tunnel, as far as it has come.
 #[derive(Debug)]
 pub struct Opening {
     entrance: Entrance,
-    /// Whether TLS was begun.
-    secure: bool,
+    tls: Tls,
     /// The PROXY header that has to come first, until it is there.
     introduction: Option<Introduction>,
     /// That header, then.
@@ -170,11 +184,29 @@ impl Opening {
     pub fn new(entrance: Entrance, introduced: bool) -> Self {
         Opening {
             entrance,
-            secure: false,
+            tls: Tls::None,
             introduction: introduced.then(Introduction::default),
             header: None,
             head: Vec::new(),
         }
+    }
+
+    /// Whether it leads to the admin pages.
+    pub fn is_visit(&self) -> bool {
+        self.entrance.admin
+    }
+
+    /// Whether a TLS handshake has begun and is not over.
+    pub fn is_shaking_hands(&self) -> bool {
+        self.tls == Tls::Begun
+    }
+
+    /// The TLS of this connection, once: as soon as its handshake is over.
+    pub fn take_secured<T: Transport>(&mut self, link: &Link<T>) -> Option<Secured> {
+        let begun = self.is_shaking_hands().then(|| link.secured());
+        let secured = begun.flatten()?;
+        self.tls = Tls::Established;
+        Some(secured)
     }
 
     /// Whether anything of the request has come.
@@ -237,12 +269,12 @@ impl Opening {
 
     /// The first byte of all tells whether a connection is TLS.
     fn begins_tls(&self, bytes: &[u8]) -> bool {
-        let first = !self.secure && !self.has_begun();
+        let first = self.tls == Tls::None && !self.has_begun();
         first && self.entrance.tls.is_some() && bytes.first() == Some(&TLS_HANDSHAKE)
     }
 
     fn begin_tls<T: Transport>(&mut self, link: &mut Link<T>, bytes: &[u8]) -> io::Result<()> {
-        self.secure = true;
+        self.tls = Tls::Begun;
         match &self.entrance.tls {
             Some(acceptor) => link.secure(acceptor, bytes),
             None => Ok(()),
@@ -251,7 +283,7 @@ impl Opening {
 
     /// Whether TLS is spoken here and not by this client.
     fn lacks_tls(&self) -> bool {
-        self.entrance.tls.is_some() && !self.secure && !self.entrance.plain
+        self.entrance.tls.is_some() && self.tls == Tls::None && !self.entrance.plain
     }
 
     fn add(
@@ -267,7 +299,7 @@ impl Opening {
         // that a byte at a time costs no more than all at once.
         let from = self.head.len().saturating_sub(3);
         self.head.extend_from_slice(bytes);
-        if self.head[0] == TLS_HANDSHAKE && !self.secure {
+        if self.head[0] == TLS_HANDSHAKE && self.tls == Tls::None {
             let hint = "a TLS hello came to a port without TLS: use ws://, not wss://";
             return Outcome::Refused(Refusal::BadRequest(hint));
         }
@@ -281,6 +313,10 @@ impl Opening {
         }
         match Request::parse(&self.head) {
             Ok(None) => Outcome::Incomplete,
+            Ok(Some(request)) if self.is_visit() => {
+                let asked = Visit::read(&request, &self.entrance.address, way.local);
+                asked.map_or_else(Outcome::Answer, Outcome::Visit)
+            }
             Ok(Some(request)) => {
                 let early = &self.head[request.len..];
                 self.sender(&request, way, rules, label)

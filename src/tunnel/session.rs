@@ -369,6 +369,15 @@ impl<T: Transport> Session<T> {
         }
     }
 
+    /// Bytes that the sockets of the client and of the backend have not taken.
+    pub fn queued(&self) -> (usize, usize) {
+        let (web, plain) = (self.web.link.queued(), self.plain.link.queued());
+        match self.role {
+            Role::Server => (web, plain),
+            Role::Client => (plain, web),
+        }
+    }
+
     /// Bytes of memory that the tunnel holds beside itself.
     pub fn memory(&self) -> usize {
         self.web.memory() + self.plain.memory()

@@ -127,6 +127,7 @@ struct World {
     scratch: Scratch,
     gate: FakeGate,
     ration: Ration,
+    tally: Tally,
     now: Instant,
 }
 
@@ -164,6 +165,7 @@ impl World {
             address: "8080".parse().unwrap(),
             tls: None,
             plain: false,
+            admin: false,
         };
         let opening = Opening::new(entrance, false);
         let tunnel = Tunnel::new(label, client.clone(), opening, Duration::from_secs(10), now);
@@ -176,6 +178,7 @@ impl World {
             scratch: Scratch::default(),
             gate: FakeGate::default(),
             ration: Ration::default(),
+            tally: Tally::default(),
             now,
         }
     }
@@ -213,6 +216,7 @@ impl World {
             rules,
             gate: &mut self.gate,
             ration: &mut self.ration,
+            tally: &mut self.tally,
         };
         work(&mut self.tunnel, &mut cx)
     }

@@ -13,4 +13,4 @@ pub(in crate::wire) use answer::first_line;
 pub use connect::Connect;
 pub use fields::Fields;
 pub use request::{MAX_HEAD, MAX_HEADERS, Request};
-pub use response::{page, refusal, switching_protocols};
+pub use response::{answer, page, refusal, switching_protocols};

@@ -45,6 +45,17 @@ pub fn page(content_type: &str, body: &[u8]) -> Vec<u8> {
     response(200, content_type, policy, body)
 }
 
+/// A response that is made anew for each who asks; `bodiless`: to a HEAD (RFC
+/// 9110 section 9.3.2). `extra` are whole header lines.
+pub fn answer(status: u16, content_type: &str, extra: &str, body: &str, bodiless: bool) -> Vec<u8> {
+    let extra = format!("{extra}Cache-Control: no-store\r\n");
+    let mut whole = response(status, content_type, &extra, body.as_bytes());
+    if bodiless {
+        whole.truncate(whole.len() - body.len());
+    }
+    whole
+}
+
 fn response(status: u16, content_type: &str, extra: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
@@ -66,6 +77,7 @@ fn phrase(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        421 => "Misdirected Request",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",

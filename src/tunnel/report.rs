@@ -1,0 +1,70 @@
+//! What the log says of a connection's end: one line, or none where nobody
+//! needs to know.
+
+use super::ending::Ending;
+use super::session::Totals;
+use super::{Context, Label};
+use crate::wire::Refusal;
+use log::{Level, debug, info, log, log_enabled};
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+/// A request was refused.
+pub fn refused(label: Label, refusal: &Refusal, cx: &mut Context<'_>) {
+    let level = match refusal {
+        Refusal::Origin(_) | Refusal::Address => Level::Warn,
+        Refusal::BadRequest(_) | Refusal::Forbidden(_) => Level::Warn,
+        Refusal::ClientConnections | Refusal::ClientRate => Level::Warn,
+        Refusal::Rate | Refusal::RouteRate => Level::Warn,
+        guess if guess.is_guess() => Level::Warn,
+        _ => Level::Info,
+    };
+    // Lines that nobody sees use up nothing.
+    if !log_enabled!(level) || !cx.ration.allows(cx.now) {
+        return;
+    }
+    match refusal {
+        Refusal::Origin(Some(origin)) => log!(
+            level,
+            "{label} refused: 403, origin \"{}\" is not the request's own host and not in the option `origin`",
+            origin.escape_debug(),
+        ),
+        _ => log!(level, "{label} refused: {}, {refusal}", refusal.status()),
+    }
+}
+
+/// The client left without a whole request, or did not send one in time.
+pub fn gone(label: Label, why: Option<&io::Error>, cx: &mut Context<'_>) {
+    match why {
+        Some(e) if e.kind() == ErrorKind::InvalidData => {
+            if log_enabled!(Level::Info) && cx.ration.allows(cx.now) {
+                info!("{label} refused: {e}");
+            }
+        }
+        Some(e) => debug!("{label}: gone before its request was whole: {e}"),
+        None => debug!("{label}: gone before its request was whole"),
+    }
+}
+
+/// An open tunnel has ended, after so long.
+pub fn closed(label: Label, ending: &Ending, totals: &Totals, lasted: Duration) {
+    let lost = match totals.untaken {
+        0 => String::new(),
+        n => format!(", {n} B were not taken by the backend"),
+    };
+    let level = if ending.is_misbehaviour() || totals.untaken > 0 {
+        Level::Warn
+    } else {
+        Level::Info
+    };
+    log!(
+        level,
+        "{label} closed: {ending}, {}, {:.1} s, in {} msgs {} B, out {} msgs {} B{lost}",
+        ending.logged_code(),
+        lasted.as_secs_f64(),
+        totals.up.messages,
+        totals.up.bytes,
+        totals.down.messages,
+        totals.down.bytes,
+    );
+}
