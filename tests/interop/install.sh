@@ -126,3 +126,5 @@ install_nginx() { need_programs nginx=nginx openssl=openssl; }
 install_haproxy() { need_programs haproxy=haproxy openssl=openssl; }
 
 install_websockify() { need_programs websockify=websockify; }
+
+install_prometheus() { need_programs prometheus=prometheus promtool=prometheus; }
