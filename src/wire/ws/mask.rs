@@ -1,7 +1,5 @@
 //! Masking and unmasking, which are the same (RFC 6455 section 5.3).
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 /// Applies the key to `bytes` in place, and returns the key turned so that it
 /// fits the byte that follows them.
 #[inline]
@@ -51,7 +49,7 @@ impl Keys {
     /// If the system has no random bytes: nothing could be sent safely.
     pub fn next_key(&mut self) -> [u8; 4] {
         if self.used == DRAWN {
-            let filled = SystemRandom::new().fill(self.drawn.as_flattened_mut());
+            let filled = getrandom::fill(self.drawn.as_flattened_mut());
             assert!(filled.is_ok(), "the system has no random bytes");
             self.used = 0;
         }
