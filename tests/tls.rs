@@ -324,11 +324,11 @@ fn plain_tunnels_are_open_where_they_are_allowed() {
 }
 
 #[test]
-fn two_hundred_half_handshakes_do_not_disturb_a_tunnel() {
+fn five_hundred_half_handshakes_do_not_disturb_a_tunnel() {
     let (wss, _backend) = echo(&["--handshake-timeout", "3s"]);
     let mut client = wss.client();
     let (hello, _) = wss.dialer().hello();
-    let halves: Vec<_> = (0..200)
+    let halves: Vec<_> = (0..500)
         .map(|n| {
             let mut tcp = tcp(&wss.adit.address);
             tcp.write_all(&hello[..1 + n % (hello.len() - 1)]).unwrap();
