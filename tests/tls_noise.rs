@@ -268,3 +268,21 @@ fn noise_behind_a_close_is_dropped() {
     }
     both.lives();
 }
+
+#[test]
+fn a_backends_noise_behind_the_clients_end_costs_one_tunnel() {
+    let both = Both::serve();
+    let address = both.adit.address.clone();
+    let client = std::thread::spawn(move || Client::open(&address));
+    let mut service = both.answerer.answer(both.backend.accept()).unwrap();
+    let mut client = client.join().unwrap();
+    // Without a Close, so that what the backend still answers is read.
+    client.socket.finish();
+    assert_eq!(service.read(&mut [0]).unwrap(), 0);
+    let Secured { tcp, .. } = service.tls();
+    // With debug assertions, this is where rustls panics: what it had to say of
+    // the noise may not follow the close_notify.
+    end_with(tcp.try_clone().unwrap(), &[0x17, 3, 3, 0, 32].repeat(20));
+    let _ = client.socket.read_to_end(&mut Vec::new());
+    both.lives();
+}
