@@ -18,7 +18,7 @@ pub struct Fault;
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a fault of adit's own, see the line before")
+        f.write_str("a fault of adit's own, see above")
     }
 }
 
