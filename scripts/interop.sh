@@ -47,6 +47,8 @@ done
 cache=${ADIT_INTEROP_CACHE:-target/interop}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
+# shellcheck source=scripts/install.sh
+source scripts/install.sh
 # shellcheck source=tests/interop/install.sh
 source "$parts/install.sh"
 

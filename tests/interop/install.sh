@@ -1,55 +1,9 @@
 # shellcheck shell=bash
 # What the parts of scripts/interop.sh need, installed once and then left alone.
 #
-# Sourced by it. Each function is safe to call again; a directory that was
-# completed carries a stamp, one that was not is made anew. Whatever cannot be
-# installed is an error: a peer that is missing proves nothing.
+# Sourced by it, after scripts/install.sh. Whatever cannot be installed is an
+# error: a peer that is missing proves nothing.
 : "${parts:?}" "${cache:?}" "${SUITE:?}" "${VIRTUALENV:?}" "${PYLSP_PACKAGE:?}"
-
-# Runs a command up to three times, with a pause before each next try.
-retry() {
-  local try
-  for try in 1 2 3; do
-    "$@" && return
-    if ((try < 3)); then
-      echo "interop: try $try failed: $*" >&2
-      sleep $((try * 10))
-    fi
-  done
-  echo "interop: gave up: $*" >&2
-  return 1
-}
-
-as_root() {
-  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
-}
-
-# need_programs PROGRAM=PACKAGE...: Debian packages for programs that are missing.
-need_programs() {
-  local pair missing=()
-  for pair in "$@"; do
-    PATH=$PATH:/usr/sbin command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
-  done
-  ((${#missing[@]} == 0)) && return
-  retry as_root apt-get -qq update &&
-    retry as_root env DEBIAN_FRONTEND=noninteractive \
-      apt-get -qq install -y --no-install-recommends "${missing[@]}"
-}
-
-# need_directory STAMP DIRECTORY COMMAND...: runs the command, which fills the
-# directory, unless it did so for the same stamp before.
-need_directory() {
-  local stamp=$1 directory=$2
-  shift 2
-  [[ -f $directory/.complete && $(<"$directory/.complete") == "$stamp" ]] && return
-  retry fresh "$directory" "$@" && printf '%s\n' "$stamp" >"$directory/.complete"
-}
-
-fresh() {
-  local directory=$1
-  shift
-  rm -rf "$directory" && mkdir -p "$directory" && "$@"
-}
 
 install_python3() {
   need_programs python3=python3 || return
