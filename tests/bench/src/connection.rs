@@ -41,6 +41,8 @@ enum Stage {
 
 pub struct Client {
     stage: Stage,
+    /// Whether it asked its first messages.
+    asked: bool,
     /// How much of the current message is here.
     at: usize,
     sent: VecDeque<Instant>,
@@ -73,6 +75,7 @@ impl Role {
     pub fn client() -> Self {
         Role::Client(Client {
             stage: Stage::Opening,
+            asked: false,
             at: 0,
             sent: VecDeque::new(),
         })
@@ -132,7 +135,7 @@ impl Connection {
         let waits = !self.out.is_empty() || self.link.holds_bytes();
         match &self.role {
             Role::Client(client) => {
-                let uploads = matches!(client.stage, Stage::Open) && self.job.shape == Shape::Up;
+                let uploads = matches!(client.stage, Stage::Open) && self.is(Shape::Up);
                 if waits || uploads {
                     Flags::IN | Flags::OUT
                 } else {
@@ -141,11 +144,16 @@ impl Connection {
             }
             // An echo that cannot write does not read.
             Role::Backend(_) if waits => Flags::OUT,
-            Role::Backend(backend) if backend.open && self.job.shape == Shape::Down => {
+            Role::Backend(backend) if backend.open && self.is(Shape::Down) => {
                 Flags::IN | Flags::OUT
             }
             Role::Backend(_) => Flags::IN,
         }
+    }
+
+    /// Whether the load is of this shape, and began.
+    fn is(&self, shape: Shape) -> bool {
+        self.job.shape == shape && self.job.began.get()
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -191,8 +199,24 @@ impl Connection {
                 }
             }
         }
+        self.begin()?;
         self.upload()?;
         Ok(true)
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        match &mut self.role {
+            Role::Client(client) if matches!(client.stage, Stage::Open) && !client.asked => {
+                client.asked = self.job.began.get();
+            }
+            _ => return Ok(()),
+        }
+        match self.job.shape {
+            _ if !self.job.began.get() => Ok(()),
+            Shape::Echo { outstanding } => self.ask(outstanding),
+            Shape::Connect => self.ask(1),
+            _ => Ok(()),
+        }
     }
 
     fn upload(&mut self) -> io::Result<()> {
@@ -230,12 +254,6 @@ impl Connection {
             }
             client.stage = Stage::Open;
             count.opened += 1;
-            let first = match self.job.shape {
-                Shape::Echo { outstanding } => outstanding,
-                Shape::Connect => 1,
-                _ => 0,
-            };
-            self.ask(first)?;
             return if rest.is_empty() {
                 Ok(true)
             } else {
@@ -355,7 +373,7 @@ impl Connection {
             Some(n) => self.backend_hears(&mut scratch[..n])?,
         }
         let is_open = matches!(&self.role, Role::Backend(backend) if backend.open);
-        if is_open && self.job.shape == Shape::Down {
+        if is_open && self.is(Shape::Down) {
             self.download()?;
         }
         Ok(true)

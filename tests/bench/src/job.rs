@@ -2,6 +2,7 @@
 
 use crate::connection::BUDGET;
 use crate::frames;
+use std::cell::Cell;
 
 /// What one client does, and so what its backend is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +30,8 @@ pub struct Job {
     pub close: Vec<u8>,
     /// Many frames, as many bytes as fill a socket in one write.
     pub uploads: Vec<u8>,
+    /// Whether the load began; before, its tunnels are only opened.
+    pub began: Cell<bool>,
     /// One write of a source that speaks WebSocket.
     pub download: Vec<u8>,
 }
@@ -56,6 +59,7 @@ impl Job {
             download: frames::unmasked(&payload),
             uploads,
             payload,
+            began: Cell::new(shape == Shape::Connect),
         }
     }
 }

@@ -112,6 +112,7 @@ impl Bench<'_> {
             tls,
         ));
         let proof = self.rig.open(1, PATIENCE).and_then(|()| {
+            self.rig.begin()?;
             self.rig
                 .go_on_until(PATIENCE, |count| count.messages >= 8)?;
             if self.rig.count.messages < 8 {
@@ -161,11 +162,19 @@ impl Bench<'_> {
         let (shape, size) = (job.shape, job.size);
         self.rig.take_up(job);
         self.rig.open(connections, PATIENCE)?;
+        self.rig.begin()?;
         self.rig.go_on_until(self.warm_up, |_| false)?;
         self.rig.count.recording = true;
         let before = self.snapshot(running);
         self.rig.go_on_until(self.window, |_| false)?;
-        let after = self.snapshot(running);
+        let mut after = self.snapshot(running);
+        if after.progress() == before.progress() {
+            let progress = before.progress();
+            self.rig.go_on_until(10 * self.window, |count| {
+                count.sunk + count.heard + count.messages > progress
+            })?;
+            after = self.snapshot(running);
+        }
 
         // A backend that speaks WebSocket counts headers and masks too.
         let wire = if peer.passes {
@@ -290,6 +299,10 @@ struct Snapshot {
 }
 
 impl Snapshot {
+    fn progress(&self) -> u64 {
+        self.sunk + self.heard + self.messages
+    }
+
     fn since(&self, before: &Self, units: f64) -> Sample {
         let wall = (self.now - before.now).as_secs_f64();
         let peer = self.peer.saturating_sub(before.peer).as_secs_f64();

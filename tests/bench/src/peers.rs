@@ -300,7 +300,7 @@ fn haproxy(place: &Place) -> io::Result<Vec<String>> {
 }
 
 fn haproxy_tcp(place: &Place) -> io::Result<Vec<String>> {
-    haproxy_in(place, "tcp")
+    haproxy_in(place, "tcp\n  option splice-auto")
 }
 
 fn haproxy_in(place: &Place, mode: &str) -> io::Result<Vec<String>> {

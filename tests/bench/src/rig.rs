@@ -96,6 +96,15 @@ impl Rig {
         }
     }
 
+    /// Lets the load begin.
+    pub fn begin(&mut self) -> Result<(), String> {
+        self.job.began.set(true);
+        for index in 0..self.connections.len() {
+            self.serve(index).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
     /// Does what there is to do, for so long or until `done`.
     pub fn go_on_until(
         &mut self,
@@ -189,7 +198,8 @@ impl Rig {
                 Err(rustix::io::Errno::AGAIN) => return Ok(()),
                 accepted => accepted?,
             };
-            sockopt::set_tcp_nodelay(&socket, true)?;
+            // A bulk source leaves it to the kernel to gather what it writes.
+            sockopt::set_tcp_nodelay(&socket, self.job.shape != Shape::Down)?;
             self.count.accepted += 1;
             self.add(
                 Link::plain(socket.into()),
