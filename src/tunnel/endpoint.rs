@@ -8,9 +8,6 @@ use crate::wire::{Chunk, Fault, Gather};
 use std::io;
 use std::ops::AddAssign;
 
-/// A side that sends less at a time is read, not moved through the pipe.
-const LAVISH: usize = 16 * 1024;
-
 /// How messages lie in a side's bytes. Both kinds have the same verbs, and
 /// that is why one function relays in both directions.
 #[derive(Debug)]
@@ -114,8 +111,6 @@ pub struct Endpoint<T> {
     held: Vec<u8>,
     /// What came from it.
     pub traffic: Traffic,
-    /// Whether it sent much at a time when it was last read.
-    lavish: bool,
 }
 
 impl<T: Transport> Endpoint<T> {
@@ -126,7 +121,6 @@ impl<T: Transport> Endpoint<T> {
             codec,
             held: Vec::new(),
             traffic: Traffic::default(),
-            lavish: false,
         }
     }
 
@@ -138,9 +132,7 @@ impl<T: Transport> Endpoint<T> {
         if held > 0 && self.link.is_readable() {
             buffer[..held].copy_from_slice(&self.held);
         }
-        let read = self.link.read(&mut buffer[held..], lent);
-        self.lavish = matches!(read, Read::Bytes(n) if held + n == buffer.len());
-        match read {
+        match self.link.read(&mut buffer[held..], lent) {
             Read::Bytes(n) => Read::Bytes(held + n),
             other => other,
         }
@@ -151,13 +143,11 @@ impl<T: Transport> Endpoint<T> {
     /// For few bytes it is not: it takes twice the calls.
     #[inline]
     pub fn fill(&mut self, dst: &Endpoint<T>, pipe: &mut Pipe) -> Option<Read> {
-        let unseen = self.lavish && self.codec.gives_unseen();
+        let unseen = self.link.is_lavish() && self.codec.gives_unseen();
         if !unseen || dst.codec.unseeing().is_none() || !dst.link.takes_pipe() {
             return None;
         }
-        let read = self.link.fill(pipe);
-        self.lavish = matches!(read, Some(Read::Bytes(n)) if n >= LAVISH);
-        read
+        self.link.fill(pipe)
     }
 
     /// Sends the message of `len` bytes that is in the pipe.

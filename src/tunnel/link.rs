@@ -11,6 +11,9 @@ use crate::wire::{Gather, WriteQueue};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 
+/// A side that sends less at a time is read, not moved through the pipe.
+const LAVISH: usize = 16 * 1024;
+
 /// What an event said of a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Readiness {
@@ -73,6 +76,8 @@ pub struct Link<T> {
     /// Whether the other side showed since it was last asked that it is there:
     /// it sent something, or took something that it had refused before.
     alive: bool,
+    /// Whether it sent much at a time when it was last read.
+    lavish: bool,
 }
 
 impl<T: Transport> Link<T> {
@@ -90,6 +95,7 @@ impl<T: Transport> Link<T> {
             writing: Writing::Open,
             refused: false,
             alive: true,
+            lavish: false,
         }
     }
 
@@ -190,7 +196,9 @@ impl<T: Transport> Link<T> {
             return Read::Blocked;
         }
         let received = uninterrupted(|| self.transport.read(into, lent));
-        self.received(received)
+        let read = self.received(received);
+        self.lavish = matches!(read, Read::Bytes(n) if n == into.len());
+        read
     }
 
     /// Moves what has come into the pipe, as it is; `None` if it has to be
@@ -203,7 +211,11 @@ impl<T: Transport> Link<T> {
         match uninterrupted(|| pipe.fill(plain)) {
             Err(e) if e.kind() == ErrorKind::Unsupported => None,
             // A pipe can be full before the socket is empty.
-            filled => Some(self.received(filled.map(Received::some))),
+            filled => {
+                let read = self.received(filled.map(Received::some));
+                self.lavish = matches!(read, Read::Bytes(n) if n >= LAVISH);
+                Some(read)
+            }
         }
     }
 
@@ -278,6 +290,12 @@ impl<T: Transport> Link<T> {
             }
         }
         Ok(())
+    }
+
+    /// Whether so much came at a time that a pipe may be cheaper than a copy.
+    #[inline]
+    pub fn is_lavish(&self) -> bool {
+        self.lavish
     }
 
     /// Whether the pipe can be emptied into this connection.

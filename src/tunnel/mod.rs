@@ -139,8 +139,9 @@ pub struct Tunnel<T> {
     is_checked: bool,
     /// Whether it came for the admin pages: then it counts as no client.
     visitor: bool,
-    /// Its route's place in the tally, once it has a route.
-    place: usize,
+    /// Its route's place in the tally, once it has a route; small, as the
+    /// tunnel is to be.
+    place: u32,
 }
 
 /// What an open tunnel has moved and holds.
@@ -179,6 +180,10 @@ impl<T: Transport> Tunnel<T> {
         self.label
     }
 
+    fn place(&self) -> usize {
+        self.place as usize
+    }
+
     /// Whether it came for the admin pages.
     pub fn is_visitor(&self) -> bool {
         self.visitor
@@ -188,7 +193,7 @@ impl<T: Transport> Tunnel<T> {
     pub fn figures(&self) -> Option<Figures> {
         match &self.phase {
             Phase::Open(session) => Some(Figures {
-                place: self.place,
+                place: self.place(),
                 totals: session.totals(),
                 queued: session.queued(),
             }),
@@ -352,7 +357,7 @@ impl<T: Transport> Tunnel<T> {
             ..
         } = *accepted;
         info!("{} opened: {description} -> {name}", self.label);
-        cx.tally.opened(self.place);
+        cx.tally.opened(self.place());
         client.queue().push(&http::switching_protocols(
             &accept,
             subprotocol.as_deref(),
@@ -451,8 +456,8 @@ impl<T: Transport> Tunnel<T> {
             Outcome::Answer(response) => self.answer(&response, cx.now),
             Outcome::Accepted(accepted) => {
                 let route = accepted.route;
-                self.place = cx.tally.place(route);
-                cx.tally.admitted(self.place);
+                self.place = cx.tally.place(route) as u32;
+                cx.tally.admitted(self.place());
                 // Dialling has deadlines of its own; what goes before it has not.
                 let runs_errands = accepted.password.is_some() || accepted.backend.is_some();
                 self.until = runs_errands.then(|| cx.now + ERRANDS_TIMEOUT);
@@ -515,7 +520,7 @@ impl<T: Transport> Tunnel<T> {
         let Some(ending) = session.ending() else {
             return;
         };
-        cx.tally.closed(self.place, &totals, ending);
+        cx.tally.closed(self.place(), &totals, ending);
         report::closed(self.label, ending, &totals, cx.now - self.since);
     }
 }
