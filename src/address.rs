@@ -69,6 +69,11 @@ pub struct AddressError {
 }
 
 impl AddressError {
+    /// The cause alone.
+    pub fn why(&self) -> &'static str {
+        self.why
+    }
+
     /// The error without the text that was seen.
     pub fn reason(&self) -> String {
         format!("{}; write {}", self.why, self.forms)

@@ -14,7 +14,7 @@
 //! - [`tunnel`]: joins the two. The life of one connection, which route it
 //!   takes, how it ends.
 //! - [`server`]: the loop, no protocol. One poll, timers, a run queue, the
-//!   choice of a backend.
+//!   choice of a backend, and the figures of all that.
 //! - [`config`] and [`cli`]: what was written and typed becomes the settings of
 //!   the rooms above.
 //! - [`demo`]: a page and a backend to try it all.

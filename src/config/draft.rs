@@ -327,7 +327,7 @@ mod tests {
             (
                 "80",
                 &[backend, ("admin", "localhost")],
-                &["admin \"localhost\": no port; write PORT, HOST:PORT"],
+                &["admin \"localhost\": no port; write HOST:PORT, [IPV6]:PORT or unix:/path"],
             ),
             (
                 "unix:/s",
