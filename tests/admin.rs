@@ -294,27 +294,31 @@ fn a_full_server_still_answers() {
     let client = adit.client();
     let mut waiting = Client::connect(&adit.address);
     waiting.say(request("/", &[]).as_bytes());
-    scrape(&pages).expect(&[
-        ("adit_clients", 1.0),
-        ("adit_clients_max", 1.0),
-        ("adit_accept_pauses_total{cause=\"full\"}", 1.0),
-        ("adit_accept_pauses_total{cause=\"error\"}", 0.0),
-    ]);
+    // Who looks ends no pause and begins none.
+    for _ in 0..3 {
+        scrape(&pages).expect(&[
+            ("adit_clients", 1.0),
+            ("adit_clients_max", 1.0),
+            ("adit_accept_pauses_total{cause=\"full\"}", 1.0),
+            ("adit_accept_pauses_total{cause=\"error\"}", 0.0),
+        ]);
+    }
     assert_eq!(get(&pages, "/healthz").status, 200);
     client.close(1000);
     assert_eq!(waiting.response().status, 101);
+    scrape(&pages).expect(&[("adit_accept_pauses_total{cause=\"full\"}", 2.0)]);
 }
 
 #[test]
 fn visitors_are_few_and_take_no_clients_place() {
     let (adit, _backend) = echo(&[
         "--admin=127.0.0.1:0",
-        "--handshake-timeout=1s",
+        "--handshake-timeout=3s",
         "--max-connections-per-client=1",
         "--new-connections-per-second-per-client=1",
     ]);
     let pages = pages_of(&adit);
-    let _silent: Vec<_> = (0..40).map(|_| Client::connect(&pages)).collect();
+    let _silent: Vec<_> = (0..24).map(|_| Client::connect(&pages)).collect();
     adit.client();
     // It waits until the silent ones have used up their time, 16 at once.
     let seen = scrape(&pages);
@@ -322,7 +326,7 @@ fn visitors_are_few_and_take_no_clients_place() {
         ("adit_connections_accepted_total", 1.0),
         ("adit_connections_dropped_total{reason=\"no_request\"}", 0.0),
     ]);
-    assert!(seen.value("process_open_fds") < 40.0);
+    assert!(seen.value("process_open_fds") < 32.0);
 }
 
 #[test]

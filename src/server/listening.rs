@@ -236,7 +236,6 @@ impl Listeners {
     /// A tunnel has ended or the pause is over: there may be room again.
     pub fn resume(&mut self) {
         self.paused_until = None;
-        self.full = false;
     }
 
     /// Stops to accept for a moment.
@@ -256,6 +255,8 @@ impl Listeners {
         if self.paused_until.is_some() {
             return;
         }
+        // A client's place that came free ends the pause, a visitor's does not.
+        self.full &= room.clients == 0;
         for listener in &mut self.sockets {
             let mut turn = TURN;
             let room = room.at(&listener.entrance);

@@ -226,13 +226,7 @@ impl<T: Transport> Tunnel<T> {
                     Err(e) => Outcome::Gone(Some(e)),
                 };
                 if let Some(secured) = opening.take_secured(link) {
-                    let done = &mut cx.tally.handshakes;
-                    let kind = if secured.resumed {
-                        &mut done.resumed
-                    } else {
-                        &mut done.full
-                    };
-                    *kind += 1;
+                    cx.tally.shook_hands(secured.resumed);
                 }
                 match outcome {
                     Outcome::Incomplete => Need::Event,

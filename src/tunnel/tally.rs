@@ -155,6 +155,16 @@ impl Tally {
         *self.closes.entry(key).or_default() += 1;
     }
 
+    /// A client's TLS handshake is over.
+    pub fn shook_hands(&mut self, resumed: bool) {
+        let Handshakes {
+            full,
+            resumed: again,
+            ..
+        } = &mut self.handshakes;
+        *(if resumed { again } else { full }) += 1;
+    }
+
     /// A request was refused.
     pub fn refused(&mut self, refusal: &Refusal) {
         *self.refusals.entry(refusal.reason()).or_default() += 1;
