@@ -25,6 +25,19 @@ pub enum Listen {
     },
     /// `unix:/path`.
     Unix(PathBuf),
+    /// `systemd` or `systemd:NAME`: the sockets that the process was started
+    /// with (sd_listen_fds(3)), all or those of this name.
+    Systemd(Option<String>),
+    /// `fd:0`, or `fd:3` and so on: a socket that the process was started with,
+    /// by its number.
+    Fd(u16),
+}
+
+impl Listen {
+    /// Whether somebody else has opened the socket.
+    pub fn is_inherited(&self) -> bool {
+        matches!(self, Listen::Systemd(_) | Listen::Fd(_))
+    }
 }
 
 /// Where adit connects to.
@@ -96,7 +109,7 @@ impl FromStr for Listen {
             what: "listen address",
             seen: text.to_owned(),
             why,
-            forms: "PORT, HOST:PORT, [IPV6]:PORT or unix:/path",
+            forms: "PORT, HOST:PORT, [IPV6]:PORT, unix:/path, systemd, systemd:NAME or fd:NUMBER",
         })
     }
 }
@@ -129,6 +142,9 @@ impl fmt::Display for Listen {
                 port,
             } => write_tcp(f, host, *port),
             Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+            Listen::Systemd(None) => f.write_str("systemd"),
+            Listen::Systemd(Some(name)) => write!(f, "systemd:{name}"),
+            Listen::Fd(number) => write!(f, "fd:{number}"),
         }
     }
 }
@@ -162,8 +178,37 @@ fn parse_listen(text: &str) -> Result<Listen, &'static str> {
         }
         return unix_name(path).map(|path| Listen::Unix(path.into()));
     }
+    if text == "systemd" {
+        return Ok(Listen::Systemd(None));
+    }
+    if let Some(name) = text.strip_prefix("systemd:") {
+        return socket_name(name).map(|name| Listen::Systemd(Some(name.to_owned())));
+    }
+    if let Some(number) = text.strip_prefix("fd:") {
+        return descriptor(number).map(Listen::Fd);
+    }
     let (host, port) = host_and_port(text)?;
     Ok(Listen::Tcp { host, port })
+}
+
+/// What systemd.socket(5) takes as a FileDescriptorName.
+fn socket_name(name: &str) -> Result<&str, &'static str> {
+    let allowed = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b':';
+    match name.len() {
+        1..=255 if name.bytes().all(allowed) => Ok(name),
+        _ => Err("no name that a socket unit can give"),
+    }
+}
+
+fn descriptor(number: &str) -> Result<u16, &'static str> {
+    if !is_number(number) {
+        return Err("the descriptor is not a number");
+    }
+    match number.parse() {
+        Ok(1 | 2) => Err("1 and 2 are for what is printed"),
+        Ok(number) => Ok(number),
+        Err(_) => Err("the descriptor is more than 65535"),
+    }
 }
 
 fn parse_backend(text: &str) -> Result<Backend, &'static str> {
@@ -283,6 +328,14 @@ mod tests {
                 "unix:/run/a b",
             ),
             (&long, Listen::Unix(long[5..].into()), &long),
+            ("systemd", Listen::Systemd(None), "systemd"),
+            (
+                "systemd:web",
+                Listen::Systemd(Some("web".into())),
+                "systemd:web",
+            ),
+            ("fd:0", Listen::Fd(0), "fd:0"),
+            ("fd:03", Listen::Fd(3), "fd:3"),
         ] {
             let listen: Listen = text.parse().unwrap();
             assert_eq!(listen, expected, "{text}");
@@ -350,6 +403,12 @@ mod tests {
             ("unix:", "no path or name"),
             ("unix:/a\0b", "a NUL within"),
             ("unix:@x", "only a backend can have an abstract name"),
+            ("systemd:", "no name that a socket unit can give"),
+            ("systemd:a:b", "no name that a socket unit can give"),
+            ("fd:", "the descriptor is not a number"),
+            ("fd:-1", "the descriptor is not a number"),
+            ("fd:2", "1 and 2 are for what is printed"),
+            ("fd:65536", "the descriptor is more than 65535"),
             (
                 &long,
                 "longer than the 107 bytes that a Unix socket's name can have",
@@ -359,7 +418,8 @@ mod tests {
                 text.parse::<Listen>().unwrap_err().to_string(),
                 format!(
                     "listen address {text:?}: {why}; \
-                     write PORT, HOST:PORT, [IPV6]:PORT or unix:/path"
+                     write PORT, HOST:PORT, [IPV6]:PORT, unix:/path, systemd, systemd:NAME or \
+                     fd:NUMBER"
                 ),
             );
         }

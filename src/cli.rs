@@ -8,13 +8,14 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use argh::FromArgs;
+use argh::{EarlyExit, FromArgs};
 
 use crate::config::Source;
 use crate::features;
 use crate::logging::Logging;
 use check::CheckArgs;
 use demo::DemoArgs;
+use inetd::InetdArgs;
 use serve::Serve;
 use token::TokenArgs;
 
@@ -24,6 +25,7 @@ mod absent;
 mod check;
 #[cfg_attr(not(feature = "demo"), path = "cli/no_demo.rs")]
 mod demo;
+mod inetd;
 mod serve;
 // They compare with a file, and try every command and option.
 #[cfg(all(
@@ -49,6 +51,13 @@ const USAGE: u8 = 2;
 pub enum Command {
     /// Run the tunnel.
     Serve {
+        /// Where the settings come from.
+        source: Source,
+        /// What to log, how and where.
+        log: Logging,
+    },
+    /// Serve what is on standard input.
+    Inetd {
         /// Where the settings come from.
         source: Source,
         /// What to log, how and where.
@@ -107,19 +116,21 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
         .map(OsString::into_string)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|arg| Exit::usage("adit", &[format!("argument {arg:?} is not UTF-8")]))?;
-    let args = split_values(&args);
+    let mut args = split_values(&args);
+    inetd::keep_options(&mut args);
     let command = match args.first() {
-        Some(&name @ ("serve" | "check" | "demo" | "token")) => format!("adit {name}"),
+        Some(&name @ ("serve" | "inetd" | "check" | "demo" | "token")) => format!("adit {name}"),
         _ => "adit".to_owned(),
     };
     let usage = |error: String| Exit::usage(&command, &[error]);
-    let adit = Adit::from_args(&["adit"], &args).map_err(|exit| match exit.status {
+    let early = |exit: EarlyExit| match exit.status {
         Ok(()) => Exit {
             text: without_trailing_spaces(&exit.output),
             code: 0,
         },
         Err(()) => usage(flat(&exit.output)),
-    })?;
+    };
+    let adit = Adit::from_args(&["adit"], &args).map_err(early)?;
     if adit.version {
         return Err(Exit {
             text: format!(
@@ -133,6 +144,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
     match adit.command {
         Some(Commands::Serve(serve)) => serve
             .resolve()
+            .map_err(|errors| Exit::usage(&command, &errors)),
+        Some(Commands::Inetd(inetd)) => inetd
+            .parse()
+            .map_err(early)?
+            .resolve_inetd()
             .map_err(|errors| Exit::usage(&command, &errors)),
         Some(Commands::Check(check)) => check.resolve().map(Command::Check).map_err(usage),
         Some(Commands::Token(token)) => token.resolve().map(Command::Token).map_err(usage),
@@ -177,6 +193,7 @@ fn flat(message: &str) -> String {
 const SWITCHES: &[&str] = &[
     "--require-origin",
     "--accept-proxy",
+    "--reuse-port",
     "--backend-insecure",
     "--syslog",
     "--verbose",
@@ -226,6 +243,7 @@ struct Adit {
 #[argh(subcommand)]
 enum Commands {
     Serve(Box<Serve>),
+    Inetd(InetdArgs),
     Check(CheckArgs),
     Token(TokenArgs),
     Demo(DemoArgs),

@@ -18,6 +18,7 @@
 //! - [`config`] and [`cli`]: what was written and typed becomes the settings of
 //!   the rooms above.
 //! - [`demo`]: a page and a backend to try it all.
+//! - [`inetd`]: what inetd hands over is served by all of that.
 //!
 //! Beside them stand what every room may use: `address`, where to listen and
 //! where a backend is, `cidr`, networks, `features`, what was built in,
@@ -37,6 +38,7 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod features;
+pub mod inetd;
 pub mod logging;
 pub mod net;
 pub mod queue;

@@ -2,25 +2,41 @@
 
 use adit::cli::{self, Command, Demo, Exit};
 use adit::config::Source;
+use adit::inetd;
 use adit::logging::{self, Format, Logging, Target};
+use adit::net::inherited::divert_output;
 use adit::server::{End, Loader, Server};
 use log::{LevelFilter, error};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 fn main() -> ExitCode {
-    let done = match cli::parse(std::env::args_os().skip(1)) {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let is_inetd = args.first().is_some_and(|word| word == "inetd");
+    // Before anything is printed: a client may be at the other end.
+    let diverted = match is_inetd.then(divert_output) {
+        None => false,
+        Some(Ok(diverted)) => diverted,
+        Some(Err(_)) => return ExitCode::FAILURE,
+    };
+    let done = match cli::parse(args) {
+        Err(exit) if is_inetd && exit.code != 0 => Err(inetd::fail(exit, diverted)),
         Err(exit) => return exit.finish(),
         Ok(Command::Check(check)) => return cli::run_check(&check).finish(),
         Ok(Command::Token(token)) => return cli::run_token(&token).finish(),
-        Ok(Command::Serve { source, log }) => serve(source, &log),
-        Ok(Command::Demo(demo)) => run_demo(&demo),
+        Ok(Command::Inetd { source, log }) => inetd::serve(source, log, diverted),
+        Ok(Command::Serve { source, log }) => serve(source, &log).map_err(failure),
+        Ok(Command::Demo(demo)) => run_demo(&demo).map_err(failure),
     };
     match done {
-        Ok(End::Drained) => ExitCode::SUCCESS,
-        Ok(End::Forced) => ExitCode::FAILURE,
-        Err(text) => Exit { text, code: 1 }.finish(),
+        Ok(End::Drained | End::Idle | End::Served(true)) => ExitCode::SUCCESS,
+        Ok(End::Forced | End::Served(false)) => ExitCode::FAILURE,
+        Err(exit) => exit.finish(),
     }
+}
+
+fn failure(text: String) -> Exit {
+    Exit { text, code: 1 }
 }
 
 fn serve(source: Source, log: &Logging) -> Result<End, String> {

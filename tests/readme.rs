@@ -104,6 +104,7 @@ fn what_is_shown_of_the_program_is_what_it_prints() {
     for expected in [
         "--help",
         "serve --help",
+        "inetd --help",
         "check --help",
         "token --help",
         "demo --help",
@@ -208,6 +209,7 @@ fn every_refusal_has_a_row_with_its_status() {
         Refusal::BackendsDown,
         Refusal::BackendsFull,
         Refusal::Draining,
+        Refusal::Misconfigured,
         Refusal::BackendTimeout,
     ] {
         let row = [refusal.status().to_string(), code(&refusal.to_string())];

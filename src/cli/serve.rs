@@ -4,10 +4,14 @@ use argh::FromArgs;
 use log::LevelFilter;
 
 use super::Command;
+use crate::address::Listen;
 use crate::config::words::option_lacks;
 use crate::config::{self, Source};
 use crate::features::Feature;
 use crate::logging::{Format, Logging, Target};
+
+/// Where `adit inetd` listens.
+const STANDARD_INPUT: Listen = Listen::Fd(0);
 
 /// Run the tunnel.
 #[derive(FromArgs)]
@@ -25,6 +29,9 @@ use crate::logging::{Format, Logging, Target};
   HOST:PORT           one address; IPv6 as [::1]:8080
   tls:HOST:PORT       TLS, BACKEND only
   unix:/path          a Unix socket
+  systemd             the sockets that systemd hands over, LISTEN only
+  systemd:NAME        those with this FileDescriptorName, LISTEN only
+  fd:3                a socket that the caller has opened, LISTEN only
   unix:@name          a Linux abstract socket, BACKEND only
 ",
     note = "Framings, which say where messages begin and end on the backend's side:
@@ -246,6 +253,14 @@ pub(super) struct Serve {
     #[argh(option)]
     drain_timeout: Option<String>,
 
+    /// end when no client was there for so long, or off (default: off)
+    #[argh(option)]
+    exit_idle: Option<String>,
+
+    /// let other processes listen on the same port
+    #[argh(switch)]
+    reuse_port: bool,
+
     /// mode of LISTEN's Unix socket, like 0660 (default: by umask)
     #[argh(option)]
     mode: Option<String>,
@@ -296,6 +311,23 @@ pub(super) struct Serve {
 impl Serve {
     /// What is to be served, or why these options make no sense.
     pub(super) fn resolve(&self) -> Result<Command, Vec<String>> {
+        let (source, log) = self.read()?;
+        Ok(Command::Serve { source, log })
+    }
+
+    /// The same where the place to listen is standard input.
+    pub(super) fn resolve_inetd(mut self) -> Result<Command, Vec<String>> {
+        if self.config.is_none() {
+            if self.addresses.is_empty() && self.token_map.is_none() {
+                return Err(vec!["no address; give BACKEND, or --config".to_owned()]);
+            }
+            self.addresses.insert(0, STANDARD_INPUT.to_string());
+        }
+        let (source, log) = self.read()?;
+        Ok(Command::Inetd { source, log })
+    }
+
+    fn read(&self) -> Result<(Source, Logging), Vec<String>> {
         let level = match (self.verbose, self.quiet) {
             (false, false) => LevelFilter::Info,
             (true, false) => LevelFilter::Debug,
@@ -321,7 +353,7 @@ impl Serve {
             Some(file) => self.file(file).map_err(|error| vec![error])?,
             None => self.words()?,
         };
-        Ok(Command::Serve { source, log })
+        Ok((source, log))
     }
 
     /// The options that want what this build lacks, a message each.
@@ -422,6 +454,7 @@ impl Serve {
             ),
             ("handshake-timeout", &self.handshake_timeout),
             ("drain-timeout", &self.drain_timeout),
+            ("exit-idle", &self.exit_idle),
             ("user", &self.user),
             ("group", &self.group),
             ("chroot", &self.chroot),
@@ -452,6 +485,7 @@ impl Serve {
         let switches = [
             ("require-origin", self.require_origin),
             ("accept-proxy", self.accept_proxy),
+            ("reuse-port", self.reuse_port),
             ("backend-insecure", self.backend_insecure),
         ]
         .into_iter()

@@ -348,7 +348,7 @@ fn what_makes_no_sense_ends_with_2_and_a_hint() {
         ),
         (
             &["demo", "--listen", "h"],
-            "listen address \"h\": no port; write PORT, HOST:PORT, [IPV6]:PORT or unix:/path",
+            "listen address \"h\": no port; write PORT, HOST:PORT, [IPV6]:PORT, unix:/path, systemd, systemd:NAME or fd:NUMBER",
         ),
         (&["demo", "80"], "unrecognized argument: 80"),
     ] {

@@ -125,24 +125,33 @@ impl ListenDraft {
         let accept_proxy = self.accept_proxy;
         let tls = self.tls.build();
         let nobody = trusted.is_some_and(|trusted| !trusted.has_networks());
-        match (self.address, self.mode) {
-            (None, _) => Err((
+        let Some(address) = self.address else {
+            return Err((
                 "address",
                 "no address; write address = \"PORT\", \"HOST:PORT\" or \"unix:/path\"".to_owned(),
+            ));
+        };
+        let manner = self.manner;
+        match address {
+            Listen::Tcp { .. } | Listen::Systemd(_) | Listen::Fd(_) if manner.mode.is_some() => {
+                Err((
+                    "mode",
+                    format!("mode with address {address}; only unix:/path has a mode"),
+                ))
+            }
+            Listen::Unix(_) | Listen::Systemd(_) | Listen::Fd(_) if manner.reuse_port => Err((
+                "reuse-port",
+                format!("reuse-port with address {address}; only a port can be shared"),
             )),
-            (Some(address @ Listen::Tcp { .. }), Some(_)) => Err((
-                "mode",
-                format!("mode with address {address}; only unix:/path has a mode"),
-            )),
-            (Some(Listen::Tcp { .. }), _) if accept_proxy && nobody => Err((
+            Listen::Tcp { .. } if accept_proxy && nobody => Err((
                 "accept-proxy",
                 "accept-proxy without trusted-proxies; write trusted-proxies = [\"ADDRESS/BITS\"] \
                  with the networks that PROXY headers come from"
                     .to_owned(),
             )),
-            (Some(address), mode) => Ok(ListenerSettings {
+            address => Ok(ListenerSettings {
                 address,
-                mode,
+                manner,
                 accept_proxy,
                 tls: tls?,
             }),
@@ -253,7 +262,7 @@ mod tests {
         let [listener] = &settings.listeners[..] else {
             panic!("{settings:?}")
         };
-        assert_eq!(listener.mode, Some(0o600));
+        assert_eq!(listener.manner.mode, Some(0o600));
         let [route] = &settings.routes[..] else {
             panic!("{settings:?}")
         };

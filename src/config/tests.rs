@@ -33,7 +33,7 @@ fn the_smallest_file_has_the_defaults() {
     assert_eq!(settings.routes, [route]);
     assert_eq!(settings.listeners.len(), 1);
     assert_eq!(settings.listeners[0].address, "80".parse().unwrap());
-    assert_eq!(settings.listeners[0].mode, None);
+    assert_eq!(settings.listeners[0].manner.mode, None);
     assert_eq!(settings.handshake_timeout, Duration::from_secs(10));
     assert_eq!(settings.drain_timeout, Duration::from_secs(30));
     assert_eq!(settings.max_connections, None);
@@ -103,7 +103,7 @@ fn every_key_has_its_effect() {
             sandbox: Sandbox::Require,
         }
     );
-    assert_eq!(settings.listeners[1].mode, Some(0o660));
+    assert_eq!(settings.listeners[1].manner.mode, Some(0o660));
     let route = &settings.routes[0];
     assert_eq!(settings.trusted.0.len(), 2);
     assert!(settings.takes_header(&settings.listeners[1].address));
@@ -215,7 +215,9 @@ fn what_is_missing_or_twice_is_a_mistake() {
         ),
         (
             "[[listen]]\naddress = \"h\"\n{ROUTE}listener = \"h:80\"\n",
-            &["2: address \"h\": no port; write PORT, HOST:PORT, [IPV6]:PORT or unix:/path"],
+            &[
+                "2: address \"h\": no port; write PORT, HOST:PORT, [IPV6]:PORT, unix:/path, systemd, systemd:NAME or fd:NUMBER",
+            ],
         ),
         (
             "{LISTEN}mode = \"0660\"\n{ROUTE}",
@@ -260,7 +262,7 @@ fn an_unknown_key_hears_of_the_known_ones() {
                 "1: unknown key \"host\"; it stands in a [[route]]",
                 "2: unknown key \"surprise\"; allowed are listen, route, auth, max-connections, \
                  max-connections-per-client, new-connections-per-second, \
-                 new-connections-per-second-per-client, handshake-timeout, drain-timeout, \
+                 new-connections-per-second-per-client, handshake-timeout, exit-idle, drain-timeout, \
                  trusted-proxies, user, group, chroot, admin, sandbox, pid-file, \
                  backend-ca, backend-insecure, backend-cert, backend-key, \
                  max-connections-per-backend, new-connections-per-second-per-route, allow, deny, \
@@ -270,7 +272,7 @@ fn an_unknown_key_hears_of_the_known_ones() {
                  idle-timeout, connect-timeout, close-timeout",
                 "5: unknown key \"path\"; it stands in a [[route]]",
                 "6: unknown key \"mood\"; did you mean mode?",
-                "7: unknown key \"x-y-z\"; allowed are address, mode, accept-proxy, \
+                "7: unknown key \"x-y-z\"; allowed are address, mode, reuse-port, accept-proxy, \
                  tls-cert, tls-key, client-ca, client-auth, plain, certificate",
             ],
         ),

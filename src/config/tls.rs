@@ -57,6 +57,7 @@ impl TlsDraft {
             client_ca: self.client_ca,
             client_required: self.client_required.unwrap_or(true),
             plain: self.plain.unwrap_or(false),
+            resumes: true,
         }))
     }
 }

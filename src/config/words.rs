@@ -12,6 +12,7 @@ use super::values::{
 use crate::address::{Backend, Listen};
 use crate::cidr::Cidr;
 use crate::features::Feature;
+use crate::net::Manner;
 use crate::server::Settings;
 use crate::server::settings::Sandbox;
 use crate::tunnel::access::Auth;
@@ -270,6 +271,9 @@ pub const GLOBAL: &[Word<Settings>] = &[
     Word::one("handshake-timeout", |settings, text| {
         put(&mut settings.handshake_timeout, duration(text))
     }),
+    Word::one("exit-idle", |settings, text| {
+        put(&mut settings.exit_idle, duration_or_off(text))
+    }),
     Word::one("drain-timeout", |settings, text| {
         put(&mut settings.drain_timeout, duration(text))
     }),
@@ -309,8 +313,8 @@ pub const GLOBAL: &[Word<Settings>] = &[
 pub struct ListenDraft {
     /// The address, once it is known.
     pub address: Option<Listen>,
-    /// See [`crate::server::settings::ListenerSettings::mode`].
-    pub mode: Option<u32>,
+    /// How to open it.
+    pub manner: Manner,
     /// See [`crate::server::settings::ListenerSettings::accept_proxy`].
     pub accept_proxy: bool,
     /// TLS there.
@@ -323,7 +327,10 @@ pub const LISTEN: &[Word<ListenDraft>] = &[
         put(&mut listen.address, address(text).map(Some))
     }),
     Word::one("mode", |listen, text| {
-        put(&mut listen.mode, mode(text).map(Some))
+        put(&mut listen.manner.mode, mode(text).map(Some))
+    }),
+    Word::one("reuse-port", |listen, text| {
+        put(&mut listen.manner.reuse_port, choice(text, SWITCH))
     }),
     Word::one("accept-proxy", |listen, text| {
         put(&mut listen.accept_proxy, choice(text, SWITCH))
@@ -506,7 +513,7 @@ mod tests {
         (
             "listener",
             "x",
-            "listener \"x\": no port; write PORT, HOST:PORT, [IPV6]:PORT or unix:/path",
+            "listener \"x\": no port; write PORT, HOST:PORT, [IPV6]:PORT, unix:/path, systemd, systemd:NAME or fd:NUMBER",
         ),
     ];
 

@@ -26,6 +26,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::address::Listen;
+use crate::net::Manner;
 use crate::server::{ListenerSettings, Settings};
 use crate::tunnel::pages::Page;
 use crate::tunnel::policy::Route;
@@ -73,7 +74,7 @@ pub fn settings(listen: Listen) -> io::Result<(Settings, TcpListener)> {
     let settings = Settings {
         listeners: vec![ListenerSettings {
             address: listen,
-            mode: None,
+            manner: Manner::default(),
             accept_proxy: false,
             tls: None,
         }],

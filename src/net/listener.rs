@@ -1,5 +1,6 @@
 //! Sockets that accept connections.
 
+use super::inherited::Inherited;
 use super::source::source;
 use super::stream::{self, Stream, canonical};
 use crate::address::Listen;
@@ -11,24 +12,29 @@ use std::fs::Permissions;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::SocketAddr as UnixAddress;
 use std::path::{Path, PathBuf};
 
 /// As many connections may wait to be accepted; the kernel may allow fewer.
 pub const BACKLOG: i32 = 1024;
 
-/// Bytes for a client that may wait in the kernel and are not under way yet.
-/// What waits longer waits here, where it is seen whether the client takes
-/// anything, and a ping is not behind megabytes.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const UNSENT: u32 = 256 * 1024;
-
-/// A listening socket. A Unix one's file is removed when it is dropped.
+/// A listening socket. A Unix one's file is removed when it is dropped, unless
+/// somebody else has made it.
 #[derive(Debug)]
 pub enum Listener {
     /// On an IPv4 or IPv6 address.
     Tcp(TcpListener),
     /// On a socket file.
-    Unix(UnixListener, SocketFile),
+    Unix(UnixListener, Option<SocketFile>),
+}
+
+/// How a socket is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// The permission bits of a Unix socket's file; `None`: as the umask has it.
+    pub mode: Option<u32>,
+    /// Whether other processes may listen on the same TCP address.
+    pub reuse_port: bool,
 }
 
 /// Who connected.
@@ -52,15 +58,19 @@ impl Peer {
 
 impl Listener {
     /// Opens all sockets of an address: a host name may have several, and no
-    /// host at all means every address, IPv6 and IPv4. `mode` is the access
-    /// mode of a Unix socket's file.
+    /// host at all means every address, IPv6 and IPv4.
     ///
     /// # Errors
     /// Why one of them cannot be opened.
-    pub fn open(address: &Listen, mode: Option<u32>) -> io::Result<Vec<Listener>> {
+    pub fn open(
+        address: &Listen,
+        manner: Manner,
+        inherited: &Inherited,
+    ) -> io::Result<Vec<Listener>> {
+        let tcp = |address| Listener::tcp(address, manner.reuse_port);
         match address {
             Listen::Tcp { host: None, port } => {
-                let every = |ip: IpAddr| Listener::tcp(SocketAddr::new(ip, *port)).map(|l| vec![l]);
+                let every = |ip: IpAddr| tcp(SocketAddr::new(ip, *port)).map(|l| vec![l]);
                 // Without IPv6 in the kernel, every address is every IPv4 one.
                 every(Ipv6Addr::UNSPECIFIED.into()).or_else(|e| match e.kind() {
                     ErrorKind::AddrInUse | ErrorKind::PermissionDenied => Err(e),
@@ -74,13 +84,14 @@ impl Listener {
                 let mut addresses: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
                 addresses.sort();
                 addresses.dedup();
-                addresses.into_iter().map(Listener::tcp).collect()
+                addresses.into_iter().map(tcp).collect()
             }
-            Listen::Unix(path) => Listener::unix(path, mode).map(|l| vec![l]),
+            Listen::Unix(path) => Listener::unix(path, manner.mode).map(|l| vec![l]),
+            Listen::Systemd(_) | Listen::Fd(_) => inherited.open(address),
         }
     }
 
-    fn tcp(address: SocketAddr) -> io::Result<Listener> {
+    fn tcp(address: SocketAddr, reuse_port: bool) -> io::Result<Listener> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
@@ -92,9 +103,10 @@ impl Listener {
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         // What is accepted here has these options from here.
-        stream::prepare(&socket)?;
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        socket.set_tcp_notsent_lowat(UNSENT)?;
+        stream::prepare_client(&socket)?;
+        if reuse_port {
+            socket.set_reuse_port(true)?;
+        }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
@@ -108,7 +120,8 @@ impl Listener {
         if let Some(umask) = umask {
             rustix::process::umask(umask);
         }
-        Ok(Listener::Unix(bound?, SocketFile(path.to_owned())))
+        let file = SocketFile(path.to_owned());
+        Ok(Listener::Unix(bound?, Some(file)))
     }
 
     /// Whether only this machine reaches it.
@@ -128,8 +141,8 @@ impl Listener {
     /// What the system says.
     pub fn change_mode(&self, mode: u32) -> io::Result<()> {
         match self {
-            Listener::Tcp(_) => Ok(()),
-            Listener::Unix(_, SocketFile(path)) => {
+            Listener::Tcp(_) | Listener::Unix(_, None) => Ok(()),
+            Listener::Unix(_, Some(SocketFile(path))) => {
                 std::fs::set_permissions(path, Permissions::from_mode(mode))
             }
         }
@@ -163,8 +176,27 @@ impl fmt::Display for Listener {
                 Ok(address) => write!(f, "{address}"),
                 Err(e) => write!(f, "an unknown address ({e})"),
             },
-            Listener::Unix(_, SocketFile(path)) => write!(f, "unix:{}", path.display()),
+            Listener::Unix(_, Some(SocketFile(path))) => write!(f, "unix:{}", path.display()),
+            Listener::Unix(listener, None) => write_name(f, &listener.local_addr()),
         }
+    }
+}
+
+/// The name of a Unix socket, as an address has it.
+fn write_name(f: &mut fmt::Formatter<'_>, address: &io::Result<UnixAddress>) -> fmt::Result {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    use std::os::linux::net::SocketAddrExt;
+
+    let Ok(address) = address else {
+        return f.write_str("unix");
+    };
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(name) = address.as_abstract_name() {
+        return write!(f, "unix:@{}", name.escape_ascii());
+    }
+    match address.as_pathname() {
+        Some(path) => write!(f, "unix:{}", path.display()),
+        None => f.write_str("unix"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sockets, nothing of WebSocket: where connections come from, where they go,
 //! and the one shape, [`Transport`], in which the tunnel sees them.
 
+pub mod inherited;
 pub mod listener;
 pub mod pipe;
 pub mod resolve;
@@ -12,7 +13,8 @@ pub mod tls;
 pub mod tls_files;
 pub mod transport;
 
-pub use listener::{BACKLOG, Listener, Peer};
+pub use inherited::Inherited;
+pub use listener::{BACKLOG, Listener, Manner, Peer};
 pub use pipe::Pipe;
 pub use resolve::{Address, resolve};
 pub use socket::Socket;

@@ -85,6 +85,19 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+/// Bytes for a client that may wait in the kernel and are not under way yet.
+/// What waits longer waits here, where it is seen whether the client takes
+/// anything, and a ping is not behind megabytes.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 256 * 1024;
+
+/// A client's connection, or a listener that such connections inherit from.
+pub(super) fn prepare_client(socket: &Socket) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    prepare(socket)
+}
+
 /// Small writes leave at once, and a peer that vanishes is noticed.
 pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()

@@ -24,6 +24,8 @@ pub struct ServerTls {
     pub client_required: bool,
     /// Whether plain HTTP and WebSocket are spoken there as well.
     pub plain: bool,
+    /// Whether a client can go on with a session that it had.
+    pub resumes: bool,
 }
 
 /// TLS towards a backend.

@@ -32,6 +32,9 @@ const DOWN: Duration = Duration::from_secs(30);
 /// The addresses of all backends, by their names.
 pub type Resolved = HashMap<Backend, Vec<Address>>;
 
+/// How the addresses of all backends are found.
+pub type Resolve = fn(&[Route]) -> Result<Resolved, String>;
+
 /// Looks up the names of all backends. May block.
 ///
 /// # Errors
@@ -46,6 +49,18 @@ pub fn resolve_all(routes: &[Route]) -> Result<Resolved, String> {
         }
     }
     Ok(resolved)
+}
+
+/// Leaves the names of backends to be looked up when one is chosen. That
+/// blocks, so it is for a process that serves nobody else.
+///
+/// # Errors
+/// None; see [`Resolve`].
+pub fn resolve_literals(routes: &[Route]) -> Result<Resolved, String> {
+    let backends = routes.iter().flat_map(|route| &route.backends);
+    Ok(backends
+        .map(|backend| (backend.clone(), literal(backend).unwrap_or_default()))
+        .collect())
 }
 
 /// The addresses of a backend that are known without looking anything up.
@@ -135,6 +150,15 @@ impl Backends {
                 }
             }
         }
+    }
+
+    /// Looks up a backend that has a name only.
+    fn look_up(&mut self, key: Key) -> io::Result<()> {
+        let state = &mut self.states[key];
+        if state.addresses.is_empty() {
+            state.addresses = resolve(&state.name)?;
+        }
+        Ok(())
     }
 
     /// The name of a backend.
@@ -358,6 +382,11 @@ impl Dial {
         self.chosen = Some(key);
         self.tried = 0;
         backends.states[key].tunnels += 1;
+        if let Err(e) = backends.look_up(key) {
+            let name = &backends.states[key].name;
+            warn!("{}: cannot resolve backend {name}: {e}", self.label);
+            self.refusal = Some(Refusal::BackendUnreachable);
+        }
         Ok(())
     }
 }

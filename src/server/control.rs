@@ -4,6 +4,7 @@
 //! Loading reads a file and looks up names, both of which can block. So it
 //! happens on a thread of its own, which wakes the loop when it is done.
 
+use super::backends::resolve_all;
 use super::fault::contain;
 use super::prepared::Prepared;
 use super::settings::Settings;
@@ -38,7 +39,8 @@ pub type Loaded = Result<Prepared, String>;
 pub struct Control {
     signals: Signals,
     waker: Arc<Waker>,
-    loader: Loader,
+    /// `None`: the settings stay as they are.
+    loader: Option<Loader>,
     /// Whether a thread is loading, and whether to start another behind it:
     /// two at a time could finish in the wrong order.
     loading: bool,
@@ -56,7 +58,7 @@ impl Control {
         registry: &Registry,
         signals_token: Token,
         waker_token: Token,
-        loader: Loader,
+        loader: Option<Loader>,
     ) -> io::Result<Self> {
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2])?;
         registry.register(&mut signals, signals_token, Interest::READABLE)?;
@@ -99,7 +101,10 @@ impl Control {
             self.again = true;
             return Ok(());
         }
-        self.prepare(self.loader.clone(), old)
+        match self.loader.clone() {
+            Some(loader) => self.prepare(loader, old),
+            None => Ok(()),
+        }
     }
 
     /// Starts to read the files again that these settings name. If something
@@ -117,7 +122,7 @@ impl Control {
     fn prepare(&mut self, load: Loader, old: Vault) -> io::Result<()> {
         let (sender, waker) = (self.sender.clone(), self.waker.clone());
         let load = move || {
-            let prepare = || load().and_then(|settings| Prepared::new(settings, &old));
+            let prepare = || load().and_then(|settings| Prepared::new(settings, &old, resolve_all));
             let loaded = contain(prepare).unwrap_or_else(|fault| Err(fault.to_string()));
             // Without a receiver the process is ending.
             if sender.send(loaded).is_ok() {

@@ -5,9 +5,9 @@
 //! reset with it: they are accepted first. Who has connected has a moment for
 //! its request, and then its tunnel like everybody else's.
 
-use super::{Server, listening};
-use log::warn;
-use std::time::Duration;
+use super::{End, Server, listening};
+use log::{info, warn};
+use std::time::{Duration, Instant};
 
 /// How long a request may take to arrive and find its backend after the stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -15,11 +15,12 @@ const GRACE: Duration = Duration::from_secs(2);
 impl Server {
     /// Stops to accept, and lets the tunnels end.
     pub(super) fn stop(&mut self) {
+        self.notifier.stopping();
         self.listeners.look();
         for _ in 0..listening::MOST_TURNS {
             self.accept();
         }
-        self.listeners.close();
+        self.listeners.close(self.poll.registry());
         let timeout = self.settings.drain_timeout;
         self.drain_at = Some(self.now + timeout);
         self.grace_until = Some(self.now + timeout.min(GRACE));
@@ -44,6 +45,45 @@ impl Server {
                 self.leaves(key);
             }
         }
+    }
+
+    /// Whether it is over, and how. To be asked when the tunnels that ended
+    /// are gone.
+    pub(super) fn end(&mut self) -> Option<End> {
+        if self.table.clients() > 0 {
+            self.idle_since = None;
+            return None;
+        }
+        self.idle_since.get_or_insert(self.now);
+        if let Some(well) = self.only {
+            return Some(End::Served(well));
+        }
+        if self.drain_at.is_some() {
+            info!("stopped");
+            return Some(End::Drained);
+        }
+        if self.idle_until().is_none_or(|until| self.now < until) {
+            return None;
+        }
+        // Whoever came until now is still served; whoever comes after this
+        // makes the one that opened the socket start adit again.
+        self.listeners.look();
+        self.accept();
+        if self.table.clients() > 0 {
+            return None;
+        }
+        self.notifier.stopping();
+        info!("stopped: no client was there for exit-idle");
+        Some(End::Idle)
+    }
+
+    /// When no client has been there for long enough.
+    pub(super) fn idle_until(&self) -> Option<Instant> {
+        // While accepting pauses, clients may be there.
+        if self.listeners.resume_at().is_some() {
+            return None;
+        }
+        Some(self.idle_since? + self.settings.exit_idle?)
     }
 
     pub(super) fn everyone_leaves(&mut self) {

@@ -7,7 +7,8 @@
 
 use super::confine::Confined;
 use super::prepared::Prepared;
-use crate::net::{BACKLOG, Listener, Peer, Stream};
+use crate::address::Listen;
+use crate::net::{BACKLOG, Inherited, Listener, Manner, Peer, Stream};
 use crate::tunnel::Entrance;
 use log::{error, info, warn};
 use mio::{Interest, Registry, Token};
@@ -31,8 +32,8 @@ struct Listening {
     socket: Listener,
     /// What its connections are told.
     entrance: Entrance,
-    /// The mode that its file was given.
-    mode: Option<u32>,
+    /// How it was opened.
+    manner: Manner,
     token: Token,
     /// Whether connections may wait: sticky, as the poll is edge-triggered.
     ready: bool,
@@ -44,15 +45,28 @@ impl Listening {
         self.entrance.address == entrance.address && self.entrance.admin == entrance.admin
     }
 
+    /// Ends the watch. The end of the descriptor does not, where somebody else
+    /// has the same socket (epoll(7)).
+    fn leave(&mut self, registry: &Registry) {
+        if let Err(e) = registry.deregister(&mut self.socket) {
+            warn!("cannot stop to watch {}: {e}", self.socket);
+        }
+    }
+
     /// Does as the settings say from now on.
-    fn follow(&mut self, entrance: Entrance, mode: Option<u32>) {
+    fn follow(&mut self, entrance: Entrance, manner: Manner) {
         self.entrance = entrance;
-        if let Some(changed) = mode.filter(|_| mode != self.mode) {
-            if let Err(e) = self.socket.change_mode(changed) {
-                warn!("cannot change the mode of {}: {e}", self.entrance.address);
+        let Manner { mode, reuse_port } = manner;
+        let address = &self.entrance.address;
+        if let Some(mode) = mode.filter(|_| mode != self.manner.mode) {
+            if let Err(e) = self.socket.change_mode(mode) {
+                warn!("cannot change the mode of {address}: {e}");
             }
         }
-        self.mode = mode;
+        if reuse_port != self.manner.reuse_port {
+            warn!("reuse-port at {address} stays as it is until the address is opened anew");
+        }
+        self.manner.mode = mode;
     }
 
     /// Says that clients can come from now on.
@@ -98,9 +112,11 @@ pub struct Pauses {
 }
 
 /// All listening sockets.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Listeners {
     sockets: Vec<Listening>,
+    /// What to open those on that others have opened before.
+    inherited: Inherited,
     tokens: Range<usize>,
     paused_until: Option<Instant>,
     /// Whether accepting was found to pause for want of room.
@@ -111,9 +127,10 @@ pub struct Listeners {
 
 impl Listeners {
     /// No listeners; theirs will be the tokens of this range.
-    pub fn new(tokens: Range<usize>) -> Self {
+    pub fn new(tokens: Range<usize>, inherited: Inherited) -> Self {
         Listeners {
             sockets: Vec::new(),
+            inherited,
             tokens,
             paused_until: None,
             full: false,
@@ -134,20 +151,25 @@ impl Listeners {
         confined: &Confined,
     ) -> Result<(), String> {
         let mut opened = Vec::new();
-        for (entrance, mode) in prepared.entrances() {
+        for (entrance, manner) in prepared.entrances() {
             if !self.sockets.iter().any(|open| open.is_of(&entrance)) {
-                self.open_one(&entrance, mode, registry, confined, &mut opened)?;
+                let done = self.open_one(&entrance, manner, registry, confined, &mut opened);
+                if done.is_err() {
+                    opened.iter_mut().for_each(|open| open.leave(registry));
+                    return done;
+                }
             }
         }
         opened.iter().for_each(Listening::announce);
         self.sockets.append(&mut opened);
         self.sockets.retain_mut(|open| {
             let mut wanted = prepared.entrances();
-            let Some((entrance, mode)) = wanted.find(|(entrance, _)| open.is_of(entrance)) else {
+            let Some((entrance, manner)) = wanted.find(|(entrance, _)| open.is_of(entrance)) else {
+                open.leave(registry);
                 info!("no longer listening on {}", open.socket);
                 return false;
             };
-            open.follow(entrance, mode);
+            open.follow(entrance, manner);
             true
         });
         Ok(())
@@ -156,17 +178,20 @@ impl Listeners {
     fn open_one(
         &self,
         entrance: &Entrance,
-        mode: Option<u32>,
+        manner: Manner,
         registry: &Registry,
         confined: &Confined,
         opened: &mut Vec<Listening>,
     ) -> Result<(), String> {
         let address = &entrance.address;
         let cannot = |e: io::Error| {
-            let excuse = confined.excuse(address, &e);
+            let excuse = match e.kind() {
+                ErrorKind::AddrInUse if !manner.reuse_port => in_use(address),
+                _ => confined.excuse(address, &e),
+            };
             format!("cannot listen on {address}: {e}{excuse}")
         };
-        for mut socket in Listener::open(address, mode).map_err(cannot)? {
+        for mut socket in Listener::open(address, manner, &self.inherited).map_err(cannot)? {
             let taken = |token| {
                 self.sockets
                     .iter()
@@ -181,7 +206,7 @@ impl Listeners {
             opened.push(Listening {
                 socket,
                 entrance: entrance.clone(),
-                mode,
+                manner,
                 token,
                 ready: false,
             });
@@ -198,8 +223,14 @@ impl Listeners {
 
     /// Closes all listeners but that of the admin pages, which tell of the end
     /// that has begun.
-    pub fn close(&mut self) {
-        self.sockets.retain(|open| open.entrance.admin);
+    pub fn close(&mut self, registry: &Registry) {
+        self.sockets.retain_mut(|open| {
+            if !open.entrance.admin {
+                open.leave(registry);
+            }
+            open.entrance.admin
+        });
+        self.inherited = Inherited::default();
     }
 
     /// The addresses that the sockets really have.
@@ -286,6 +317,14 @@ impl Listeners {
             self.full = true;
             self.pauses.full += 1;
         }
+    }
+}
+
+/// What can be done about an address that another process has.
+fn in_use(address: &Listen) -> String {
+    match address {
+        Listen::Tcp { .. } => "; reuse-port lets several adits of one user share it".to_owned(),
+        _ => String::new(),
     }
 }
 

@@ -7,6 +7,7 @@
 //! events that may mean it are still at hand.
 
 mod admin;
+mod arrival;
 mod backends;
 mod confine;
 pub mod connects;
@@ -18,6 +19,7 @@ pub mod guard;
 mod limits;
 mod listening;
 pub mod metrics;
+mod notify;
 mod pid_file;
 mod prepared;
 mod process;
@@ -33,21 +35,20 @@ pub use settings::{ListenerSettings, Settings};
 
 use crate::logging::{self, Step};
 use crate::net::tls::Connector;
-use crate::net::{Peer, Socket, Stream, Transport};
+use crate::net::{Inherited, Socket, Transport};
 use crate::tunnel::auth::Vault;
-use crate::tunnel::{
-    Context, Label, Need, Opening, Ration, Readiness, Refusal, Rules, Scratch, Side, Tally, Tunnel,
-};
-use backends::{Backends, Dial};
+use crate::tunnel::{Context, Need, Ration, Readiness, Refusal, Rules, Scratch, Side, Tally};
+use backends::{Backends, Dial, resolve_all};
 use confine::{Confined, Plan};
 use control::{Control, Wish};
 use errands::Errands;
 use fault::contain;
 use guard::{Door, Guard};
 use listening::Listeners;
-use log::{error, info, warn};
+use log::{error, warn};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
+use notify::Notifier;
 use pid_file::PidFile;
 use prepared::{Prepared, Watch};
 use reload::warn_of;
@@ -79,12 +80,18 @@ pub enum End {
     Drained,
     /// It was told to stop a second time.
     Forced,
+    /// No client was there for `exit-idle`.
+    Idle,
+    /// The one connection that it was for is over; whether a tunnel came of it
+    /// and nobody misbehaved.
+    Served(bool),
 }
 
 /// The server: everything that the loop owns.
 pub struct Server {
     poll: Poll,
     control: Control,
+    notifier: Notifier,
     settings: Settings,
     most: usize,
     confined: Confined,
@@ -107,6 +114,10 @@ pub struct Server {
     run: u64,
     /// When the tunnels that are left are told to go; set once it stops.
     drain_at: Option<Instant>,
+    /// Since when no client is there.
+    idle_since: Option<Instant>,
+    /// Whether there is but one connection, and how it ended.
+    only: Option<bool>,
     /// Until then requests may still become tunnels, once it stops.
     grace_until: Option<Instant>,
     now: Instant,
@@ -115,22 +126,39 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads the files of tokens, opens the listeners and looks up the backends,
-    /// then gives up what the process does not need any more: threads are to be
-    /// started after this. `loader` is asked for new settings at each SIGHUP.
+    /// Takes over and opens the listeners, reads the files of tokens and looks
+    /// up the backends, then gives up what the process does not need any more:
+    /// descriptors and threads are to be opened and started after this.
+    /// `loader` is asked for new settings at each SIGHUP.
     ///
     /// # Errors
     /// What cannot be opened, found or given up, ready to be shown.
     pub fn new(settings: Settings, loader: Loader) -> Result<Self, String> {
-        let prepared = Prepared::new(settings, &Vault::default())?;
+        let addresses: Vec<_> = settings.listeners.iter().map(|l| &l.address).collect();
+        let inherited = Inherited::take(&addresses)?;
+        let prepared = Prepared::new(settings, &Vault::default(), resolve_all)?;
+        let mut server = Self::start(prepared, Some(loader), Some(inherited))?;
+        server.notifier = Notifier::from_environment(server.now);
+        Ok(server)
+    }
+
+    /// With listeners if there is something to open them with.
+    fn start(
+        prepared: Prepared,
+        loader: Option<Loader>,
+        inherited: Option<Inherited>,
+    ) -> Result<Self, String> {
         warn_of(&prepared.warnings);
         let system = |e: io::Error| format!("cannot start: {e}");
         let plan = Plan::new(&prepared.settings.confinement)?;
         let poll = Poll::new().map_err(system)?;
         let control = Control::new(poll.registry(), SIGNALS, WAKER, loader).map_err(system)?;
-        let mut listeners = Listeners::new(WAKER.0 + 1..FIRST_TUNNEL);
+        let mut listeners = Listeners::default();
+        if let Some(inherited) = inherited {
+            listeners = Listeners::new(WAKER.0 + 1..FIRST_TUNNEL, inherited);
+            listeners.open(&prepared, poll.registry(), &Confined::default())?;
+        }
         let mut backends = Backends::default();
-        listeners.open(&prepared, poll.registry(), &Confined::default())?;
         backends.learn(prepared.addresses);
         let settings = prepared.settings;
         let mut tally = Tally::default();
@@ -142,6 +170,7 @@ impl Server {
             .map(PidFile::take)
             .transpose()?;
         let confined = plan.carry_out(&settings)?;
+        let now = Instant::now();
         Ok(Server {
             poll,
             errands: Errands::new(&control.waker()),
@@ -149,6 +178,7 @@ impl Server {
             connectors: prepared.connectors,
             watch: prepared.watch,
             control,
+            notifier: Notifier::default(),
             guard: Guard::new(settings.limits),
             most: limits::most_connections(settings.max_connections),
             settings,
@@ -164,7 +194,9 @@ impl Server {
             run: nanoseconds(SystemTime::now()),
             drain_at: None,
             grace_until: None,
-            now: Instant::now(),
+            idle_since: Some(now),
+            only: None,
+            now,
             unix_time: unix_time(),
         })
     }
@@ -180,6 +212,7 @@ impl Server {
     /// That the poll failed, which it does not.
     pub fn run(mut self) -> io::Result<End> {
         let mut events = Events::with_capacity(1024);
+        self.notifier.ready(&self.addresses());
         loop {
             match self.poll.poll(&mut events, self.patience()) {
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
@@ -196,9 +229,8 @@ impl Server {
             self.run_queue();
             self.expire();
             self.reap();
-            if self.drain_at.is_some() && self.table.clients() == 0 {
-                info!("stopped");
-                return Ok(End::Drained);
+            if let Some(end) = self.end() {
+                return Ok(end);
             }
         }
     }
@@ -214,6 +246,8 @@ impl Server {
             self.ration.due(),
             self.backends.ration.due(),
             self.watch.next(),
+            self.notifier.due(),
+            self.idle_until(),
             self.drain_at,
             self.grace_until,
         ];
@@ -263,45 +297,6 @@ impl Server {
         false
     }
 
-    fn accept(&mut self) {
-        let room = self.room();
-        let (table, registry, accepted) =
-            (&mut self.table, self.poll.registry(), &mut self.accepted);
-        let (guard, ration, tally) = (&mut self.guard, &mut self.ration, &mut self.tally);
-        let (settings, now) = (&self.settings, self.now);
-        self.listeners
-            .accept(room, now, |stream: Stream, peer: Peer, entrance| {
-                // Clients are counted from 1, and visitors not at all.
-                *accepted += u64::from(!entrance.admin);
-                let number = if entrance.admin { 0 } else { *accepted };
-                let label = Label::new(number, peer);
-                let introduces = settings.trusted.introduces(peer);
-                let introduced = introduces && settings.takes_header(&entrance.address);
-                // Whom a proxy speaks for is known only later.
-                let is_known = !introduces && !entrance.admin;
-                let known = peer.ip().filter(|_| is_known);
-                let pass = match guard.arrive(known, now) {
-                    Ok(pass) => pass,
-                    Err(refusal) => {
-                        tally.dropped(refusal.reason());
-                        if ration.allows(now) {
-                            warn!("{label} dropped without an answer: {refusal}");
-                        }
-                        return;
-                    }
-                };
-                let key = table.vacant_key();
-                let mut socket = Socket::new(stream);
-                if let Err(e) = register(registry, &mut socket, key, Side::Client) {
-                    error!("{label}: cannot watch the connection: {e}");
-                    return guard.leave(pass);
-                }
-                let opening = Opening::new(entrance.clone(), introduced);
-                let tunnel = Tunnel::new(label, socket, opening, settings.handshake_timeout, now);
-                table.insert(Slot::new(tunnel, pass));
-            });
-    }
-
     /// Gives each tunnel that is in the queue now a turn.
     fn run_queue(&mut self) {
         for _ in 0..self.table.queued() {
@@ -329,6 +324,7 @@ impl Server {
         if self.watch.is_due(self.now) {
             self.renew();
         }
+        self.notifier.beat(self.now);
         if self.grace_until.is_some_and(|at| self.now >= at) {
             self.end_grace();
         }
@@ -340,6 +336,7 @@ impl Server {
 
     fn reap(&mut self) {
         for slot in self.table.reap() {
+            self.only = self.only.map(|_| slot.tunnel.ended_well());
             if let Some(dial) = slot.dial {
                 dial.abandon(&mut self.backends);
             }

@@ -4,9 +4,10 @@
 //! All of it can block, so it is done before the loop starts, and at a reload
 //! on a thread of its own.
 
-use super::backends::{Resolved, resolve_all};
+use super::backends::{Resolve, Resolved};
 use super::settings::Settings;
 use crate::address::Backend;
+use crate::net::Manner;
 use crate::net::tls::{Acceptor, Connector};
 use crate::tunnel::Entrance;
 use crate::tunnel::access::Fault;
@@ -42,18 +43,18 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Reads and looks up what the settings name; of the old vault stays what
-    /// cannot be read. May block.
+    /// Reads what the settings name, and looks up the backends with `resolve`;
+    /// of the old vault stays what cannot be read. May block.
     ///
     /// # Errors
     /// What cannot be read or found.
-    pub fn new(settings: Settings, old: &Vault) -> Result<Self, String> {
+    pub fn new(settings: Settings, old: &Vault, resolve: Resolve) -> Result<Self, String> {
         // Before they are read: a change meanwhile must not go unseen.
         let watch = Watch::new(&settings, Instant::now());
         let vault = old
             .load(&settings.routes)
             .map_err(|faults| lines(&faults))?;
-        let addresses = resolve_all(&settings.routes)?;
+        let addresses = resolve(&settings.routes)?;
         let tls = Tls::load(&settings).map_err(|faults| faults.join("\n"))?;
         let mut warnings: Vec<_> = vault.warnings().iter().map(ToString::to_string).collect();
         warnings.extend(tls.warnings);
@@ -74,7 +75,7 @@ impl Prepared {
 impl Prepared {
     /// What each listening socket is for, and the mode of its file; the one of
     /// the admin pages is the last.
-    pub fn entrances(&self) -> impl Iterator<Item = (Entrance, Option<u32>)> {
+    pub fn entrances(&self) -> impl Iterator<Item = (Entrance, Manner)> {
         let listeners = self.settings.listeners.iter().zip(&self.acceptors);
         let listeners = listeners.map(|(listener, acceptor)| {
             let entrance = Entrance {
@@ -83,7 +84,7 @@ impl Prepared {
                 plain: listener.tls.as_ref().is_some_and(|tls| tls.plain),
                 admin: false,
             };
-            (entrance, listener.mode)
+            (entrance, listener.manner)
         });
         let admin = self.settings.admin.iter().map(|address| {
             let entrance = Entrance {
@@ -92,7 +93,7 @@ impl Prepared {
                 plain: false,
                 admin: true,
             };
-            (entrance, None)
+            (entrance, Manner::default())
         });
         listeners.chain(admin)
     }
@@ -198,6 +199,11 @@ impl Watch {
             warned: now,
             complaint: None,
         }
+    }
+
+    /// Watches nothing any more.
+    pub fn stop(&mut self) {
+        self.files.clear();
     }
 
     /// When to look next; `None` if there is nothing to watch.

@@ -2,13 +2,16 @@
 //! stay as they are; a file with a mistake changes nothing.
 
 use super::control::Loaded;
+use super::prepared::Prepared;
 use super::{Server, limits};
 use log::{error, info, warn};
 
 impl Server {
     pub(super) fn reload(&mut self) {
         self.watch.forget_complaint();
+        self.notifier.reloading();
         if let Err(e) = self.control.load(self.vault.clone()) {
+            self.notifier.ready(&self.addresses());
             error!("cannot reload, keeping the old settings: {e}");
         }
     }
@@ -25,15 +28,19 @@ impl Server {
         if self.drain_at.is_some() {
             return;
         }
-        let mut prepared = match loaded {
-            Ok(prepared) => prepared,
+        match loaded {
+            Ok(prepared) => self.follow(prepared),
             // A file that stays bad is tried each minute, and told of once.
-            Err(e) if !self.watch.is_news(&e) => return,
+            Err(e) if !self.watch.is_news(&e) => {}
             Err(e) => {
                 error!("cannot reload, keeping the old settings:\n{e}");
-                return self.confined.warn_of_unreadable(&self.settings);
+                self.confined.warn_of_unreadable(&self.settings);
             }
-        };
+        }
+        self.notifier.ready(&self.addresses());
+    }
+
+    fn follow(&mut self, mut prepared: Prepared) {
         let (registry, confined) = (self.poll.registry(), &self.confined);
         if let Err(e) = self.listeners.open(&prepared, registry, confined) {
             return error!("cannot reload, keeping the old settings: {e}");

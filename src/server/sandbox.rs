@@ -110,6 +110,7 @@ fn parent(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Manner;
     use crate::server::ListenerSettings;
     use std::os::unix::fs::symlink;
 
@@ -128,7 +129,7 @@ mod tests {
             pid_file: Some(base.join("lies/pid")),
             listeners: vec![ListenerSettings {
                 address: Listen::Unix(socket),
-                mode: None,
+                manner: Manner::default(),
                 accept_proxy: false,
                 tls: None,
             }],

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::guard::Limits;
 use crate::address::Listen;
+use crate::net::Manner;
 use crate::net::tls_files::ServerTls;
 use crate::tunnel::access;
 use crate::tunnel::identity::Trusted;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub pages: Vec<Page>,
     /// How long a request head may take to arrive.
     pub handshake_timeout: Duration,
+    /// How long to go on without a client; `None`: for ever.
+    pub exit_idle: Option<Duration>,
     /// How long tunnels may go on after SIGTERM.
     pub drain_timeout: Duration,
     /// As many clients at a time; `None`: what the file descriptors allow.
@@ -78,6 +81,7 @@ impl Default for Settings {
             routes: Vec::new(),
             pages: Vec::new(),
             handshake_timeout: Duration::from_secs(10),
+            exit_idle: None,
             drain_timeout: Duration::from_secs(30),
             max_connections: None,
             limits: Limits::default(),
@@ -102,8 +106,8 @@ impl Settings {
 pub struct ListenerSettings {
     /// The address.
     pub address: Listen,
-    /// The permission bits of a Unix socket's file; `None`: as the umask has it.
-    pub mode: Option<u32>,
+    /// How it is opened.
+    pub manner: Manner,
     /// Whether trusted proxies send a PROXY header first.
     pub accept_proxy: bool,
     /// TLS, if it is spoken there.

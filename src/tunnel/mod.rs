@@ -134,6 +134,8 @@ pub struct Tunnel<T> {
     since: Instant,
     /// The deadline of every phase but the open one, which has its own clock.
     until: Option<Instant>,
+    /// Whether a tunnel has ended, and nobody misbehaved.
+    ended_well: bool,
     phase: Phase<T>,
     /// Whether the client's password is being checked.
     is_checked: bool,
@@ -170,6 +172,7 @@ impl<T: Transport> Tunnel<T> {
             place: 0,
             since: now,
             until: Some(now + handshake_timeout),
+            ended_well: false,
             phase: Phase::Opening(Link::new(transport), opening),
             is_checked: false,
         }
@@ -420,6 +423,11 @@ impl<T: Transport> Tunnel<T> {
         matches!(self.phase, Phase::Opening(..) | Phase::Dialling(..))
     }
 
+    /// Whether it was open and has ended without a fault of anybody's.
+    pub fn ended_well(&self) -> bool {
+        self.ended_well
+    }
+
     /// Bytes of memory that the tunnel holds beside itself.
     pub fn memory(&self) -> usize {
         match &self.phase {
@@ -514,6 +522,7 @@ impl<T: Transport> Tunnel<T> {
         let Some(ending) = session.ending() else {
             return;
         };
+        self.ended_well = !ending.is_misbehaviour();
         cx.tally.closed(self.place(), &totals, ending);
         report::closed(self.label, ending, &totals, cx.now - self.since);
     }

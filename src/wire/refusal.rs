@@ -57,6 +57,8 @@ pub enum Refusal {
     BackendsFull,
     /// adit is stopping.
     Draining,
+    /// adit cannot serve with the settings that it was given.
+    Misconfigured,
 }
 
 /// What a client has to bring (RFC 9110 section 11.6.1).
@@ -142,6 +144,7 @@ impl Refusal {
             // RFC 6585 section 4.
             Refusal::ClientConnections | Refusal::ClientRate => 429,
             Refusal::HeadTooLarge => 431,
+            Refusal::Misconfigured => 500,
             Refusal::BackendUnreachable => 502,
             Refusal::BackendsDown | Refusal::BackendsFull | Refusal::Draining => 503,
             Refusal::Rate | Refusal::RouteRate | Refusal::Busy => 503,
@@ -150,7 +153,7 @@ impl Refusal {
     }
 
     /// All that [`reason`](Self::reason) can be.
-    pub const REASONS: [&'static str; 24] = [
+    pub const REASONS: [&'static str; 25] = [
         "address",
         "backend_timeout",
         "backend_unreachable",
@@ -165,6 +168,7 @@ impl Refusal {
         "head_timeout",
         "head_too_large",
         "method",
+        "misconfigured",
         "needs_tls",
         "not_found",
         "not_upgrade",
@@ -189,6 +193,7 @@ impl Refusal {
             Refusal::Busy => "busy",
             Refusal::NotFound => "not_found",
             Refusal::Method => "method",
+            Refusal::Misconfigured => "misconfigured",
             Refusal::HeadTimeout => "head_timeout",
             Refusal::NotUpgrade => "not_upgrade",
             Refusal::NeedsTls(_) => "needs_tls",
@@ -296,6 +301,7 @@ impl fmt::Display for Refusal {
             Refusal::BackendsDown => "all backends are down",
             Refusal::BackendsFull => "all backends are full",
             Refusal::Draining => "the server is stopping",
+            Refusal::Misconfigured => "the server cannot start, and its log says why",
         })
     }
 }

@@ -50,7 +50,7 @@ impl Adit {
     pub fn demo() -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_adit"));
         command.args(["demo", "--listen", "127.0.0.1:0"]);
-        let mut adit = Self::spawn(command);
+        let mut adit = Self::spawn(command, Stdio::null());
         // The address is all that it prints: `http://127.0.0.1:41234/`.
         let line = adit.output.wait_for(1, "http://").remove(0);
         let address = line.trim().strip_prefix("http://").expect(&line);
@@ -60,14 +60,20 @@ impl Adit {
 
     /// Starts `command` and waits until it listens.
     pub fn start(command: Command) -> Self {
-        let mut adit = Self::spawn(command);
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// The same with something on standard input.
+    pub fn start_with(command: Command, input: impl Into<Stdio>) -> Self {
+        let mut adit = Self::spawn(command, input);
         adit.address = listener_in(&adit.wait_for_log("listening on "));
         adit
     }
 
-    fn spawn(mut command: Command) -> Self {
+    /// Starts `command`, which may have no address.
+    pub fn spawn(mut command: Command, input: impl Into<Stdio>) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -104,7 +104,12 @@ impl Dialer {
     /// Shakes hands, or says why not. What refuses a TLS 1.3 client's
     /// certificate comes only with the first read.
     pub fn try_dial(&self, address: &str) -> io::Result<Socket> {
-        Secured::over(self.connection(), tcp(address))
+        self.try_over(tcp(address))
+    }
+
+    /// The same on a connection that is there.
+    pub fn try_over(&self, tcp: TcpStream) -> io::Result<Socket> {
+        Secured::over(self.connection(), tcp)
     }
 
     #[track_caller]

@@ -62,7 +62,12 @@ impl ServerTls {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Tickets hold the session at the client: nothing is kept here.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = Ticketer::new().map_err(|e| format!("cannot set up TLS: {e}"))?;
+        match self.resumes {
+            true => {
+                config.ticketer = Ticketer::new().map_err(|e| format!("cannot set up TLS: {e}"))?;
+            }
+            false => config.send_tls13_tickets = 0,
+        }
         Ok((Acceptor(Arc::new(config)), warnings))
     }
 }

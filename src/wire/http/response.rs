@@ -81,6 +81,7 @@ fn phrase(status: u16) -> &'static str {
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
@@ -174,6 +175,7 @@ mod tests {
             Refusal::BackendsDown,
             Refusal::BackendsFull,
             Refusal::Draining,
+            Refusal::Misconfigured,
         ];
         for cause in all {
             let text = String::from_utf8(refusal(&cause)).unwrap();

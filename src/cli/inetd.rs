@@ -1,0 +1,51 @@
+//! `adit inetd`: the options of `adit serve`, without a place to listen.
+
+use argh::{EarlyExit, FromArgs};
+
+use super::serve::Serve;
+
+/// What argh takes for a question.
+const HELP: [&str; 3] = ["-h", "--help", "help"];
+
+/// Serve the connection or the listener on standard input.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "inetd",
+    help_triggers("-h", "--help", "help"),
+    usage = "[<options>] BACKEND...\n       {command_name} [-v | -q] --config FILE",
+    example = "{command_name} 127.0.0.1:5900
+{command_name} unix:/run/chat.sock --framing lines --exit-idle 60",
+    note = "The options are those of \"adit serve\". FILE has one [[listen]], with the address
+fd:0. For inetd.conf:
+  8080 stream tcp nowait nobody /usr/bin/adit adit inetd 127.0.0.1:5900
+  8080 stream tcp wait nobody /usr/bin/adit adit inetd 127.0.0.1:5900 --exit-idle 60
+
+With nowait there is one tunnel, and its backend is the first that answers. With
+wait, adit serves until no client was there for --exit-idle.
+",
+    note = "Exit codes: 0 the tunnel ended without a fault of anybody's, or all was served,
+1 there was no tunnel, or it ended by a fault, 2 a command line that makes no
+sense, or standard input is no socket."
+)]
+pub(super) struct InetdArgs {
+    /// where the tunnel leads, and options
+    #[argh(positional, arg_name = "BACKEND")]
+    rest: Vec<String>,
+}
+
+impl InetdArgs {
+    /// The options and backends, as `adit serve` reads them.
+    pub(super) fn parse(&self) -> Result<Serve, EarlyExit> {
+        let rest: Vec<_> = self.rest.iter().map(String::as_str).collect();
+        Serve::from_args(&["adit", "inetd"], &rest)
+    }
+}
+
+/// Marks all arguments of `inetd` as its own, unless they ask for help.
+pub(super) fn keep_options(args: &mut Vec<&str>) {
+    let asks = args.iter().any(|arg| HELP.contains(arg));
+    if args.first() == Some(&"inetd") && !asks {
+        args.insert(1, "--");
+    }
+}

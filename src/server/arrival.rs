@@ -1,0 +1,82 @@
+//! Connections come in: from the listeners, or one that somebody else has
+//! accepted.
+
+use super::backends::resolve_literals;
+use super::prepared::Prepared;
+use super::settings::Settings;
+use super::table::Slot;
+use super::{Server, register};
+use crate::net::{Peer, Socket, Stream, inherited};
+use crate::tunnel::auth::Vault;
+use crate::tunnel::{Entrance, Label, Opening, Side, Tunnel};
+use log::{error, warn};
+
+impl Server {
+    /// A server for one connection, which came in at the first listener and was
+    /// accepted by another process. It opens no listener and loads nothing
+    /// again, and ends with that connection.
+    ///
+    /// # Errors
+    /// What cannot be read or given up, ready to be shown.
+    pub fn adopt(mut settings: Settings, socket: socket2::Socket) -> Result<Self, String> {
+        for tls in settings.listeners.iter_mut().filter_map(|l| l.tls.as_mut()) {
+            // No other process could know what this one gave out.
+            tls.resumes = false;
+        }
+        settings.max_connections = Some(1);
+        // Each client has such a process.
+        settings.pid_file = None;
+        let mut prepared = Prepared::new(settings, &Vault::default(), resolve_literals)?;
+        prepared.watch.stop();
+        let (entrance, _) = prepared.entrances().next().ok_or("no listener")?;
+        let mut server = Self::start(prepared, None, None)?;
+        server.only = Some(false);
+        let came = inherited::connection(socket);
+        let (stream, peer) = came.map_err(|e| format!("standard input: {e}"))?;
+        server.receive(stream, peer, &entrance);
+        Ok(server)
+    }
+
+    /// Accepts who waits, as far as there is room.
+    pub(super) fn accept(&mut self) {
+        let room = self.room();
+        let mut listeners = std::mem::take(&mut self.listeners);
+        listeners.accept(room, self.now, |stream, peer, entrance| {
+            self.receive(stream, peer, entrance);
+        });
+        self.listeners = listeners;
+    }
+
+    /// Gives a connection a tunnel, if the guard lets it through.
+    fn receive(&mut self, stream: Stream, peer: Peer, entrance: &Entrance) {
+        // Clients are counted from 1, and visitors not at all.
+        self.accepted += u64::from(!entrance.admin);
+        let number = if entrance.admin { 0 } else { self.accepted };
+        let label = Label::new(number, peer);
+        let (settings, now) = (&self.settings, self.now);
+        let introduces = settings.trusted.introduces(peer);
+        let introduced = settings.takes_header(&entrance.address) && introduces;
+        // Whom a proxy speaks for is known only later.
+        let is_known = !introduces && !entrance.admin;
+        let known = peer.ip().filter(|_| is_known);
+        let pass = match self.guard.arrive(known, now) {
+            Ok(pass) => pass,
+            Err(refusal) => {
+                self.tally.dropped(refusal.reason());
+                if self.ration.allows(now) {
+                    warn!("{label} dropped without an answer: {refusal}");
+                }
+                return;
+            }
+        };
+        let key = self.table.vacant_key();
+        let mut socket = Socket::new(stream);
+        if let Err(e) = register(self.poll.registry(), &mut socket, key, Side::Client) {
+            error!("{label}: cannot watch the connection: {e}");
+            return self.guard.leave(pass);
+        }
+        let opening = Opening::new(entrance.clone(), introduced);
+        let tunnel = Tunnel::new(label, socket, opening, settings.handshake_timeout, now);
+        self.table.insert(Slot::new(tunnel, pass));
+    }
+}
