@@ -7,9 +7,9 @@ mod common;
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use common::*;
@@ -205,15 +205,13 @@ fn apart() -> Option<Command> {
     tried.is_ok_and(|status| status.success()).then(apart)
 }
 
-/// `adit serve ARGS…` where `/dev/log` is the socket `log` of this folder.
+/// `adit ARGS…` where `/dev/log` is the socket `log` of this folder.
 fn with_syslog(temp: &TempDir, args: &[&str]) -> Option<Command> {
     let mut command = apart()?;
     command.args(["sh", "-c"]);
     command.arg("mount -t tmpfs none /dev && ln -s \"$0\" /dev/log && exec \"$@\"");
     command.arg(temp.path("log"));
-    command
-        .args([env!("CARGO_BIN_EXE_adit"), "serve"])
-        .args(args);
+    command.arg(env!("CARGO_BIN_EXE_adit")).args(args);
     Some(command)
 }
 
@@ -240,7 +238,8 @@ fn the_systems_log_may_be_full_or_gone_and_come_back() {
     let temp = TempDir::new();
     let backend = Backend::echo();
     let front = temp.unix("front");
-    let Some(mut command) = with_syslog(&temp, &[&front, &backend.address, "--syslog"]) else {
+    let Some(mut command) = with_syslog(&temp, &["serve", &front, &backend.address, "--syslog"])
+    else {
         eprintln!("not tried: no mount namespaces here");
         return;
     };
@@ -284,7 +283,7 @@ fn the_systems_log_may_be_full_or_gone_and_come_back() {
 fn without_a_systems_log_there_is_no_start_and_a_failed_start_is_in_it() {
     let temp = TempDir::new();
     let output = |args: &[&str]| {
-        let mut command = with_syslog(&temp, args)?;
+        let mut command = with_syslog(&temp, &[&["serve"], args].concat())?;
         Some(command.output().unwrap())
     };
     let Some(without) = output(&["127.0.0.1:0", "127.0.0.1:9", "--syslog"]) else {
@@ -322,7 +321,7 @@ fn the_socket_of_the_systems_log_outlives_what_is_given_up() {
     if geteuid().is_root() {
         args.extend(["--user", "nobody", "--chroot", root.to_str().unwrap()]);
     }
-    let Some(mut command) = with_syslog(&temp, &args) else {
+    let Some(mut command) = with_syslog(&temp, &[&["serve"], &args[..]].concat()) else {
         eprintln!("not tried: no mount namespaces here");
         return;
     };
@@ -428,4 +427,50 @@ fn a_reload_leaves_the_pid_file_where_it_is() {
     adit.signal(Signal::INT);
     adit.wait();
     assert!(!temp.path("one").exists());
+}
+
+#[test]
+fn what_inetd_starts_logs_there_if_standard_error_is_the_client() {
+    let temp = TempDir::new();
+    let backend = Backend::echo();
+    let syslog = daemon(&temp);
+    for (options, status, code, expected) in [
+        (&["-q"][..], 101, 0, ""),
+        (&[], 101, 0, "INFO  #1 unix closed: client close, 1000"),
+        (
+            &["--nonsense"],
+            500,
+            2,
+            "ERROR adit: unrecognized argument: --nonsense",
+        ),
+        (&["--config=/nowhere"], 500, 2, "ERROR adit: "),
+        (
+            &["--tls-cert=/x", "--tls-key=/x"],
+            500,
+            1,
+            "ERROR adit: listener fd:0: /x: No such file",
+        ),
+    ] {
+        let args = [&["inetd", &backend.address], options].concat();
+        let Some(mut command) = with_syslog(&temp, &args) else {
+            eprintln!("not tried: no mount namespaces here");
+            return;
+        };
+        let (client, server) = UnixStream::pair().unwrap();
+        let server = OwnedFd::from(server);
+        let handle = || Stdio::from(server.try_clone().unwrap());
+        command.stdin(handle()).stdout(handle()).stderr(handle());
+        let mut child = Killed(command.spawn().unwrap());
+        drop((command, server));
+        let (client, response) = Client::over(Socket::Unix(client).prepared(), "/", &[]);
+        assert_eq!(response.status, status);
+        match status {
+            101 => client.close(1000),
+            _ => drop(client),
+        }
+        if !expected.is_empty() {
+            receive(&syslog, expected);
+        }
+        assert_eq!(child.0.wait().unwrap().code(), Some(code), "{options:?}");
+    }
 }
