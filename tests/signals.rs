@@ -119,6 +119,25 @@ fn who_waits_to_be_accepted_at_the_end_still_gets_a_tunnel() {
 }
 
 #[test]
+fn nobody_is_lost_while_another_takes_the_port_over() {
+    let backend = Backend::echo();
+    let start = |listen: &str| Adit::serve_on(listen, &[&backend.address, "--reuse-port"]);
+    let mut old = start("127.0.0.1:0");
+    let address = old.address.clone();
+    let mut before = Client::open(&address);
+    let new = start(&address);
+    old.signal(Signal::TERM);
+    for _ in 0..100 {
+        Client::open(&address).close(1000);
+    }
+    before.send(BINARY, b"still here");
+    assert_eq!(before.payload(10), b"still here");
+    before.close(1000);
+    assert_eq!(old.wait().code(), Some(0));
+    drop(new);
+}
+
+#[test]
 fn after_the_drain_timeout_the_rest_is_1001() {
     let (mut adit, mut client, mut service) = tunnel(&["--drain-timeout", "200ms"]);
     adit.signal(Signal::TERM);

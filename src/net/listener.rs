@@ -6,6 +6,8 @@ use super::stream::{self, Stream, canonical};
 use crate::address::Listen;
 use mio::net::{TcpListener, UnixListener, UnixStream};
 use rustix::fs::Mode;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use socket2::SockFilter;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::fs::Permissions;
@@ -17,6 +19,16 @@ use std::path::{Path, PathBuf};
 
 /// As many connections may wait to be accepted; the kernel may allow fewer.
 pub const BACKLOG: i32 = 1024;
+
+/// Instructions of Linux's socket filters (networking/filter.rst of its
+/// documentation). What is returned is how much of a packet to keep.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod bpf {
+    pub const LOAD_BYTE: u16 = 0x30;
+    pub const AND: u16 = 0x54;
+    pub const IF_EQUAL: u16 = 0x15;
+    pub const RETURN: u16 = 0x06;
+}
 
 /// A listening socket. A Unix one's file is removed when it is dropped, unless
 /// somebody else has made it.
@@ -146,6 +158,39 @@ impl Listener {
                 std::fs::set_permissions(path, Permissions::from_mode(mode))
             }
         }
+    }
+
+    /// Ignores whoever asks for a connection from now on; who has been answered
+    /// still connects. There are others to answer on the same port as soon as
+    /// this socket is closed, and a client asks again.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn ignore_new(&self) -> io::Result<()> {
+        let Listener::Tcp(listener) = self else {
+            return Ok(());
+        };
+        // What a filter sees begins with the TCP header, whose byte 13 has the
+        // flags (RFC 9293 section 3.1): SYN without ACK is the first of three.
+        const SYN: u32 = 0x02;
+        const ACK: u32 = 0x10;
+        socket2::SockRef::from(listener).attach_filter(&[
+            SockFilter::new(bpf::LOAD_BYTE, 0, 0, 13),
+            SockFilter::new(bpf::AND, 0, 0, SYN | ACK),
+            SockFilter::new(bpf::IF_EQUAL, 0, 1, SYN),
+            SockFilter::new(bpf::RETURN, 0, 0, 0),
+            SockFilter::new(bpf::RETURN, 0, 0, u32::MAX),
+        ])
+    }
+
+    /// Elsewhere a port is not shared out, but the last to come has it all.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub fn ignore_new(&self) -> io::Result<()> {
+        Ok(())
     }
 
     /// Accepts a connection.

@@ -4,26 +4,37 @@
 //! this one may be lost. Connections that wait in the kernel's queue would be
 //! reset with it: they are accepted first. Who has connected has a moment for
 //! its request, and then its tunnel like everybody else's.
+//!
+//! Where others listen on the same port, the kernel would go on giving this
+//! process its share until the very end, and handshakes of TCP that are half-way
+//! would end nowhere. So for a moment new ones are ignored, which sends them to
+//! the others, and the half-way ones arrive.
 
 use super::{End, Server, listening};
 use log::{info, warn};
 use std::time::{Duration, Instant};
 
+/// How long a handshake of TCP may be half-way: less than the second after which
+/// a client that was ignored asks again (RFC 6298 section 2).
+const HANDSHAKE: Duration = Duration::from_millis(300);
+
 /// How long a request may take to arrive and find its backend after the stop.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Stragglers are told to go again no more often than this.
+const REMINDER: Duration = Duration::from_secs(1);
 
 impl Server {
     /// Stops to accept, and lets the tunnels end.
     pub(super) fn stop(&mut self) {
         self.notifier.stopping();
-        self.listeners.look();
-        for _ in 0..listening::MOST_TURNS {
-            self.accept();
-        }
-        self.listeners.close(self.poll.registry());
         let timeout = self.settings.drain_timeout;
         self.drain_at = Some(self.now + timeout);
         self.grace_until = Some(self.now + timeout.min(GRACE));
+        match self.listeners.ignore_new() {
+            true => self.close_at = Some(self.now + HANDSHAKE),
+            false => self.close(),
+        }
         if self.table.clients() > 0 {
             warn!(
                 "stopping: connections left: {}; they may end within {:?}, a second signal ends them now",
@@ -33,8 +44,34 @@ impl Server {
         }
     }
 
+    /// Does what it is time for, once it stops.
+    pub(super) fn drain(&mut self) {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| self.now >= at);
+        let [close, grace, drain] = [self.close_at, self.grace_until, self.drain_at].map(is_due);
+        if close {
+            self.close();
+        }
+        if grace {
+            self.end_grace();
+        }
+        if drain {
+            self.drain_at = Some(self.now + self.settings.drain_timeout.max(REMINDER));
+            self.everyone_leaves();
+        }
+    }
+
+    /// Closes the listeners, and loses nobody who waits there.
+    fn close(&mut self) {
+        self.close_at = None;
+        self.listeners.look();
+        for _ in 0..listening::MOST_TURNS {
+            self.accept();
+        }
+        self.listeners.close(self.poll.registry());
+    }
+
     /// Refuses the requests that have no tunnel yet.
-    pub(super) fn end_grace(&mut self) {
+    fn end_grace(&mut self) {
         self.grace_until = None;
         for key in self.table.client_keys() {
             if self
@@ -59,6 +96,9 @@ impl Server {
             return Some(End::Served(well));
         }
         if self.drain_at.is_some() {
+            if self.close_at.is_some() {
+                return None;
+            }
             info!("stopped");
             return Some(End::Drained);
         }
@@ -86,7 +126,7 @@ impl Server {
         Some(self.idle_since? + self.settings.exit_idle?)
     }
 
-    pub(super) fn everyone_leaves(&mut self) {
+    fn everyone_leaves(&mut self) {
         for key in self.table.client_keys() {
             self.leaves(key);
         }

@@ -221,6 +221,19 @@ impl Listeners {
         }
     }
 
+    /// Leaves new connections to others where they listen on the same port;
+    /// `false` if there is no such listener.
+    pub fn ignore_new(&self) -> bool {
+        let mut is_any = false;
+        for open in self.sockets.iter().filter(|open| open.manner.reuse_port) {
+            match open.socket.ignore_new() {
+                Ok(()) => is_any = true,
+                Err(e) => warn!("cannot leave new connections to others: {e}"),
+            }
+        }
+        is_any
+    }
+
     /// Closes all listeners but that of the admin pages, which tell of the end
     /// that has begun.
     pub fn close(&mut self, registry: &Registry) {

@@ -70,9 +70,6 @@ const WAKER: Token = Token(1);
 /// Listeners have the tokens from 2 up to this one.
 const FIRST_TUNNEL: usize = 1024;
 
-/// While it drains, stragglers are told to go again no more often than this.
-const REMINDER: Duration = Duration::from_secs(1);
-
 /// How the server came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -118,6 +115,8 @@ pub struct Server {
     idle_since: Option<Instant>,
     /// Whether there is but one connection, and how it ended.
     only: Option<bool>,
+    /// Until then handshakes of TCP that are half-way may end, once it stops.
+    close_at: Option<Instant>,
     /// Until then requests may still become tunnels, once it stops.
     grace_until: Option<Instant>,
     now: Instant,
@@ -193,6 +192,7 @@ impl Server {
             _pid_file: pid_file,
             run: nanoseconds(SystemTime::now()),
             drain_at: None,
+            close_at: None,
             grace_until: None,
             idle_since: Some(now),
             only: None,
@@ -249,6 +249,7 @@ impl Server {
             self.notifier.due(),
             self.idle_until(),
             self.drain_at,
+            self.close_at,
             self.grace_until,
         ];
         let next = moments.into_iter().flatten().min()?;
@@ -325,13 +326,7 @@ impl Server {
             self.renew();
         }
         self.notifier.beat(self.now);
-        if self.grace_until.is_some_and(|at| self.now >= at) {
-            self.end_grace();
-        }
-        if self.drain_at.is_some_and(|at| self.now >= at) {
-            self.drain_at = Some(self.now + self.settings.drain_timeout.max(REMINDER));
-            self.everyone_leaves();
-        }
+        self.drain();
     }
 
     fn reap(&mut self) {
