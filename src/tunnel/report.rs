@@ -57,11 +57,15 @@ pub fn closed(label: Label, ending: &Ending, totals: &Totals, lasted: Duration) 
     } else {
         Level::Info
     };
+    // Floating point would need a printer of its own, a fiftieth of a small
+    // build.
+    let tenths = (lasted.as_millis() + 50) / 100;
     log!(
         level,
-        "{label} closed: {ending}, {}, {:.1} s, in {} msgs {} B, out {} msgs {} B{lost}",
+        "{label} closed: {ending}, {}, {}.{} s, in {} msgs {} B, out {} msgs {} B{lost}",
         ending.logged_code(),
-        lasted.as_secs_f64(),
+        tenths / 10,
+        tenths % 10,
         totals.up.messages,
         totals.up.bytes,
         totals.down.messages,
