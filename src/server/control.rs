@@ -5,6 +5,7 @@
 //! happens on a thread of its own, which wakes the loop when it is done.
 
 use super::backends::resolve_all;
+use super::errands;
 use super::fault::contain;
 use super::prepared::Prepared;
 use super::settings::Settings;
@@ -129,8 +130,7 @@ impl Control {
                 let _ = waker.wake();
             }
         };
-        let thread = std::thread::Builder::new().name("reload".into());
-        let started = thread.spawn(load).map(drop);
+        let started = errands::start("reload", Box::new(load));
         self.loading = started.is_ok();
         started
     }

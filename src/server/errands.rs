@@ -61,7 +61,7 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
     fn ask(&mut self, job: Job<J>) -> Result<(), Refusal> {
         let jobs = match self.jobs.take() {
             Some(jobs) => jobs,
-            None => self.start().map_err(|e| {
+            None => self.open().map_err(|e| {
                 error!("cannot start the thread {}: {e}", self.name);
                 Refusal::Busy
             })?,
@@ -71,7 +71,7 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
         asked
     }
 
-    fn start(&self) -> io::Result<SyncSender<Job<J>>> {
+    fn open(&self) -> io::Result<SyncSender<Job<J>>> {
         let (jobs, queue) = sync_channel::<Job<J>>(QUEUE);
         let (work, sender, waker) = (self.work, self.sender.clone(), self.waker.clone());
         let run = move || {
@@ -89,9 +89,15 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name(self.name.to_owned());
-        thread.spawn(run).map(|_| jobs)
+        start(self.name, Box::new(run)).map(|()| jobs)
     }
+}
+
+/// Starts a thread. What it does is boxed, since the code that starts it would
+/// be made anew for each kind of closure.
+pub(super) fn start(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(work).map(drop)
 }
 
 /// All threads that do errands.
