@@ -13,7 +13,6 @@ use crate::tunnel::Entrance;
 use crate::tunnel::access::Fault;
 use crate::tunnel::auth::Vault;
 use crate::tunnel::policy::Route;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -56,10 +55,13 @@ impl Prepared {
             .map_err(|faults| lines(&faults))?;
         let addresses = resolve(&settings.routes)?;
         let tls = Tls::load(&settings).map_err(|faults| faults.join("\n"))?;
-        let mut warnings: Vec<_> = vault.warnings().iter().map(ToString::to_string).collect();
-        warnings.extend(tls.warnings);
-        let mut said = BTreeSet::new();
-        warnings.retain(|warning| said.insert(warning.clone()));
+        let mut warnings = Vec::new();
+        let found = vault.warnings();
+        for warning in found.iter().map(ToString::to_string).chain(tls.warnings) {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
         Ok(Prepared {
             settings,
             addresses,
@@ -185,14 +187,13 @@ type Seen = Option<(SystemTime, u64)>;
 
 impl Watch {
     fn new(settings: &Settings, now: Instant) -> Self {
-        let files = settings.tls_files();
-        // A file that is named twice is looked at once.
-        let files: BTreeSet<_> = files.map(Path::to_owned).collect();
-        let files = files.into_iter().map(|path| {
-            let seen = look(&path);
-            (path, seen)
-        });
-        let files: Vec<_> = files.collect();
+        let mut files: Vec<(PathBuf, Seen)> = Vec::new();
+        for path in settings.tls_files() {
+            // A file that is named twice is looked at once.
+            if files.iter().all(|(known, _)| known != path) {
+                files.push((path.to_owned(), look(path)));
+            }
+        }
         Watch {
             files,
             next: now + LOOK,
