@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# How many system calls a message costs, as a table; fails unless a thousand
-# messages in one segment reach the backend in one write. Needs python3, strace.
+# How many system calls a message costs, by mode, as a table; fails where that is
+# more than what is promised. Needs python3, strace and openssl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

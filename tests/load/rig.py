@@ -18,15 +18,16 @@ KEY = bytes([0x37, 0xFA, 0x21, 0x3D])
 
 class Adit:
     """A running adit with routes from path to backend port; `before` is put in
-    front of its command line, and `listen` are more lines for its listener."""
+    front of its command line, and `listen` and `route` are more lines for its
+    listener and its routes; with `scheme` the backends are not plain TCP."""
 
-    def __init__(self, binary, routes, before=(), listen=""):
+    def __init__(self, binary, routes, before=(), listen="", route="", scheme=""):
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
         self.file.write('drain-timeout = "100ms"\n[[listen]]\naddress = "127.0.0.1:0"\n')
         self.file.write(listen)
         for path, port in routes.items():
-            self.file.write(f'[[route]]\npath = "{path}"\nbackend = "127.0.0.1:{port}"\n')
-            self.file.write('ping-interval = "off"\n')
+            self.file.write(f'[[route]]\npath = "{path}"\nbackend = "{scheme}127.0.0.1:{port}"\n')
+            self.file.write(f'ping-interval = "off"\n{route}')
         self.file.flush()
         self.child = subprocess.Popen(
             [*before, binary, "serve", "--config", self.file.name],
@@ -89,10 +90,12 @@ def frame(first, payload):
     return head + KEY + masked.to_bytes(n, "big")
 
 
-def tunnel(address, path):
-    """An open tunnel, as a blocking socket."""
+def tunnel(address, path, context=None):
+    """An open tunnel, as a blocking socket; over TLS with a context."""
     client = socket.create_connection(address, PATIENCE)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if context:
+        client = context.wrap_socket(client, server_hostname="localhost")
     client.sendall(request(path))
     head = b""
     while not head.endswith(b"\r\n\r\n"):
@@ -113,15 +116,35 @@ def exactly(source, n):
     return b"".join(parts)
 
 
-def backend(handler):
-    """A listener whose connections each get a thread; its port."""
+def payload(source, n):
+    """The payload of unmasked frames, as many as make `n` bytes."""
+    heard = b""
+    while len(heard) < n:
+        _, size = exactly(source, 2)
+        if size == 126:
+            (size,) = struct.unpack("!H", exactly(source, 2))
+        elif size == 127:
+            (size,) = struct.unpack("!Q", exactly(source, 8))
+        heard += exactly(source, size)
+    return heard
+
+
+def backend(handler, context=None):
+    """A listener whose connections each get a thread; its port. Over TLS with a
+    context."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+
+    def one(connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context:
+            connection = context.wrap_socket(connection, server_side=True)
+        with connection:
+            handler(connection)
 
     def serve():
         while True:
             connection, _ = listener.accept()
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=handler, args=(connection,), daemon=True).start()
+            threading.Thread(target=one, args=(connection,), daemon=True).start()
 
     threading.Thread(target=serve, daemon=True).start()
     return listener.getsockname()[1]
