@@ -121,11 +121,13 @@ fn run(options: &Options) -> Result<(), String> {
             continue;
         }
         eprintln!("{}", work.name());
-        // Memory does not scatter as times do.
-        let once = options.quick && matches!(work.kind, Kind::Idle { .. });
-        results
-            .rows
-            .push(runner.row(work, &peers, if once { 1 } else { options.rounds }));
+        // Memory does not scatter as times do, and a start is soon over.
+        let rounds = match work.kind {
+            Kind::Idle { .. } if options.quick => 1,
+            Kind::Start => 3 * options.rounds,
+            _ => options.rounds,
+        };
+        results.rows.push(runner.row(work, &peers, rounds));
     }
     let tables = format!("{}\n{}", results.table(), goals::table(&results));
     print!("{tables}");
