@@ -30,10 +30,13 @@ usage() {
 command="scripts/bench.sh $*"
 options=()
 readme=
+profile=
 while (($# > 0)); do
   case $1 in
     --quick) options+=("$1") ;;
     --update-readme) readme=$PWD/README.md ;;
+    # Only for scripts/profile.sh, so it is not in the usage.
+    --profile) profile=1 ;&
     --work | --peer | --rounds)
       (($# > 1)) || usage
       options+=("$1" "$2")
@@ -67,7 +70,7 @@ machine() {
   echo "${model:-$(uname -m)}, $(nproc) CPUs$virtual, Linux $(uname -r | cut -d. -f1,2), $(uname -m)"
 }
 
-install_peers
+if [[ -z $profile ]]; then install_peers; fi
 if [[ -z ${ADIT:-} ]]; then
   cargo build --release --locked --quiet
   ADIT=${CARGO_TARGET_DIR:-target}/release/adit

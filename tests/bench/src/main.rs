@@ -36,12 +36,14 @@ use works::{Kind, Work, works};
 
 const USAGE: &str = "\
 bench FOLDER [--quick] [--work TEXT]... [--peer NAME]... [--rounds N] [--readme FILE --about TEXT]
+bench FOLDER --work TEXT --profile FILE
 
   FOLDER    has ca.pem, cert.pem and key.pem; files of the peers are put there
   --quick   fewer works, shorter
   --work    only works whose names contain this
   --peer    only these beside adit
   --rounds  how often each is done (3)
+  --profile have perf record adit alone at the first such work, into this file
   --readme  write the tables into this file, between its marks
   --about   a line to stand above them there";
 
@@ -52,8 +54,16 @@ struct Options {
     works: Vec<String>,
     peers: Vec<String>,
     rounds: usize,
+    profile: Option<PathBuf>,
     readme: Option<PathBuf>,
     about: String,
+}
+
+impl Options {
+    fn wants(&self, work: &Work) -> bool {
+        let name = work.name();
+        self.works.is_empty() || self.works.iter().any(|part| name.contains(part))
+    }
 }
 
 fn options() -> Option<Options> {
@@ -68,6 +78,7 @@ fn options() -> Option<Options> {
             "--work" => options.works.push(words.next()?),
             "--peer" => options.peers.push(words.next()?),
             "--rounds" => options.rounds = words.next()?.parse().ok().filter(|n| *n > 0)?,
+            "--profile" => options.profile = Some(words.next()?.into()),
             "--readme" => options.readme = Some(words.next()?.into()),
             "--about" => options.about = words.next()?,
             _ if word.starts_with('-') => return None,
@@ -105,6 +116,9 @@ fn run(options: &Options) -> Result<(), String> {
         window: milliseconds(600, 120),
         cycles: if options.quick { 600 } else { 3000 },
     };
+    if let Some(file) = &options.profile {
+        return profile(&mut bench, options, file);
+    }
     let peers = chosen_peers(options);
     let mut results = Results {
         peers: peers.iter().map(|peer| peer.name).collect(),
@@ -115,9 +129,7 @@ fn run(options: &Options) -> Result<(), String> {
         running: HashMap::new(),
     };
     for work in works() {
-        let wanted =
-            options.works.is_empty() || options.works.iter().any(|part| work.name().contains(part));
-        if !wanted || (options.quick && options.works.is_empty() && !work.quick) {
+        if !options.wants(&work) || (options.quick && options.works.is_empty() && !work.quick) {
             continue;
         }
         eprintln!("{}", work.name());
@@ -141,6 +153,24 @@ fn run(options: &Options) -> Result<(), String> {
             &format!("{}\n{}.\n\n{tables}", options.about, versions.join(", ")),
         )?;
     }
+    Ok(())
+}
+
+/// One long run of adit under perf.
+fn profile(bench: &mut Bench, options: &Options, file: &Path) -> Result<(), String> {
+    let mut matching = works().into_iter().filter(|work| options.wants(work));
+    let work = matching.next().ok_or("no work of this name")?;
+    let adit = &PEERS[0];
+    bench.window = Duration::from_secs(4);
+    bench.cycles = 20_000;
+    let (running, _) = bench.start(adit, work.tls, 1000)?;
+    let perf = running
+        .process
+        .record(file)
+        .map_err(|error| error.to_string())?;
+    let sample = bench.work(&work, adit, &running);
+    perf.end();
+    println!("{}: {:?}", work.name(), sample?);
     Ok(())
 }
 

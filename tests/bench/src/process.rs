@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -116,6 +117,38 @@ impl Process {
         sizes.values().sum()
     }
 
+    /// Has perf record it until that is ended.
+    pub fn record(&self, file: &Path) -> io::Result<Process> {
+        let child = Command::new("perf")
+            .args([
+                "record",
+                "--quiet",
+                "--freq",
+                "3999",
+                "--call-graph",
+                "fp",
+                "--output",
+            ])
+            .arg(file)
+            .args(["--pid", &self.child.id().to_string()])
+            .spawn()?;
+        // It has no way to say that it is ready.
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(Process { child })
+    }
+
+    /// Asks it to end, and waits until it did.
+    pub fn end(mut self) {
+        self.signal(Signal::INT);
+        let _ = self.child.wait();
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
     /// Waits until it has nothing more to do.
     pub fn settle(&self) {
         let mut before = self.cpu();
@@ -132,12 +165,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let terminated = i32::try_from(self.child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .map(|pid| kill_process(pid, Signal::TERM));
+        if self.has_ended() {
+            return;
+        }
+        self.signal(Signal::TERM);
         let until = Instant::now() + Duration::from_secs(1);
-        while terminated.is_some() && Instant::now() < until {
+        while Instant::now() < until {
             if self.has_ended() {
                 return;
             }
