@@ -7,7 +7,7 @@
 #   --quick   only the parts that CI runs on each change
 #   --bless   write the Autobahn results down instead of only comparing them
 #   PART      autobahn demo mqtt novnc lsp wss curl openssl nginx haproxy websockify
-#             prometheus; all of them if none is named
+#             prometheus inetd; all of them if none is named
 #
 # ADIT                  a binary to test instead of the one built here
 # ADIT_INTEROP_CACHE    where peers are installed (target/interop)
@@ -19,10 +19,11 @@ cd "$(dirname "$0")/.."
 
 parts=$PWD/tests/interop
 QUICK=(autobahn demo mqtt)
-FULL=("${QUICK[@]}" novnc lsp wss curl openssl nginx haproxy websockify prometheus)
+FULL=("${QUICK[@]}" novnc lsp wss curl openssl nginx haproxy websockify prometheus inetd)
 SUITE=autobahntestsuite==25.10.1
 VIRTUALENV=virtualenv==20.21.1
 PYLSP_PACKAGE=python-lsp-server==1.15.0
+BUSYBOX=1.35
 # Nothing here takes that long; a part that hangs is a part that failed.
 LIMIT=900
 
@@ -121,6 +122,7 @@ export ADIT_INTEROP_SOURCE=$parts
 export ADIT_INTEROP_NPM=$cache/npm
 export WSTEST=$cache/autobahn/suite/bin/wstest
 export PYLSP=$cache/pylsp/venv/bin/pylsp
+export INETDS=$cache/inetd
 
 for part in "${wanted[@]}"; do
   step "$part" run_part "$part" || true

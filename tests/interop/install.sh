@@ -3,7 +3,7 @@
 #
 # Sourced by it, after scripts/install.sh. Whatever cannot be installed is an
 # error: a peer that is missing proves nothing.
-: "${parts:?}" "${cache:?}" "${SUITE:?}" "${VIRTUALENV:?}" "${PYLSP_PACKAGE:?}"
+: "${parts:?}" "${cache:?}" "${SUITE:?}" "${VIRTUALENV:?}" "${PYLSP_PACKAGE:?}" "${BUSYBOX:?}"
 
 install_python3() {
   need_programs python3=python3 || return
@@ -82,3 +82,35 @@ install_haproxy() { need_programs haproxy=haproxy openssl=openssl; }
 install_websockify() { need_programs websockify=websockify; }
 
 install_prometheus() { need_programs prometheus=prometheus promtool=prometheus; }
+
+# Debian lets only one of the inetds be installed, so they are unpacked.
+install_inetd() {
+  need_programs systemd-socket-activate=systemd make=make gcc=gcc bzip2=bzip2 || return
+  need_directory "$BUSYBOX" "$cache/inetd" make_inetds
+}
+
+make_inetds() {
+  (
+    cd "$cache/inetd" &&
+      as_root apt-get -qq update && apt-get -qq download openbsd-inetd xinetd libwrap0 libtirpc3 &&
+      for package in *.deb; do dpkg -x "$package" . || exit; done &&
+      make_busybox
+  )
+}
+
+# Debian's BusyBox has no inetd, but its source has.
+make_busybox() {
+  mkdir -p lists/partial &&
+    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
+http://deb.debian.org/debian bookworm main" >sources.list || return
+  local options=(-o "Dir::Etc::SourceList=$PWD/sources.list" -o Dir::Etc::SourceParts=/dev/null
+    -o "Dir::State::Lists=$PWD/lists")
+  apt-get "${options[@]}" -qq update &&
+    apt-get "${options[@]}" -qq source --download-only busybox &&
+    mkdir busybox && tar -xf busybox_*.orig.tar.bz2 -C busybox --strip-components=1 || return
+  make -s -C busybox allnoconfig >/dev/null &&
+    sed -i 's/^# CONFIG_\(INETD\|BUSYBOX\) is not set/CONFIG_\1=y/' busybox/.config &&
+    # The answers to what these two options ask.
+    make -s -C busybox oldconfig </dev/null >/dev/null &&
+    make -s -C busybox busybox
+}

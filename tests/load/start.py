@@ -15,9 +15,9 @@ import subprocess
 import sys
 import tempfile
 
-from rig import PATIENCE, echo, request, until
+from rig import PATIENCE, backend, echo, request
 
-RUNS = 200
+RUNS = 100
 SCRIPTS = os.path.join(os.path.dirname(__file__), "../../scripts")
 
 
@@ -46,12 +46,15 @@ def start(command, tls):
         end.close()
         with tls.wrap_socket(client, server_hostname="localhost") if tls else client as client:
             client.sendall(request("/"))
-            head = until(client, b"\r\n\r\n")
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += client.recv(1) or sys.exit(f"{command}: {head}")
             if not head.startswith(b"HTTP/1.1 101 "):
                 raise SystemExit(f"{' '.join(command)}: {head}")
             while not asleep(child.pid):
                 os.sched_yield()
             cost = cpu(child.pid), most_resident(child.pid)
+            child.kill()
     return cost
 
 
@@ -62,10 +65,10 @@ def main():
         subprocess.run([f"{SCRIPTS}/certs.sh", folder], check=True, capture_output=True)
         tls = ssl.create_default_context(cafile=f"{folder}/ca.pem")
         files = ["--tls-cert", f"{folder}/cert.pem", "--tls-key", f"{folder}/key.pem"]
-        backend = f"127.0.0.1:{echo()}"
+        service = f"127.0.0.1:{backend(echo)}"
         print(f"{'start under inetd':18} {'CPU ms':>7} {'resident MB':>12}")
         for name, options, client in [("ws", [], None), ("wss, handshake too", files, tls)]:
-            command = [binary, "inetd", backend, "-q", *options]
+            command = [binary, "inetd", service, "-q", *options]
             times, sizes = zip(*(start(command, client) for _ in range(RUNS)))
             ms, mb = statistics.median(times) / 1e6, statistics.median(sizes) / 1e6
             print(f"{name:18} {ms:7.2f} {mb:12.2f}", flush=True)
