@@ -33,13 +33,6 @@ pub enum Listen {
     Fd(u16),
 }
 
-impl Listen {
-    /// Whether somebody else has opened the socket.
-    pub fn is_inherited(&self) -> bool {
-        matches!(self, Listen::Systemd(_) | Listen::Fd(_))
-    }
-}
-
 /// Where adit connects to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Backend {

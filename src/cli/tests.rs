@@ -466,3 +466,46 @@ fn a_check_says_what_the_file_and_the_request_are() {
             .starts_with("ws://h/ at listener :80: refused with HTTP 403: ")
     );
 }
+
+#[test]
+fn inetd_takes_the_options_of_serve_in_any_order() {
+    let expected = served(&["fd:0", "h:1", "--framing", "lines", "--exit-idle=60"]);
+    for args in [
+        &["inetd", "h:1", "--framing", "lines", "--exit-idle", "60"],
+        &["inetd", "--framing", "lines", "--exit-idle=60", "h:1"][..],
+    ] {
+        match typed(args) {
+            Ok(Command::Inetd { source, .. }) => assert_eq!(source.load().unwrap(), expected),
+            other => panic!("{args:?}: {other:?}"),
+        }
+    }
+    match typed(&["inetd", "--config", "f"]) {
+        Ok(Command::Inetd { source, .. }) => assert_eq!(source, Source::File("f".into())),
+        other => panic!("{other:?}"),
+    }
+    for (args, expected) in [
+        (&["inetd"][..], "no address; give BACKEND, or --config"),
+        (&["inetd", "h"], "backend \"h\": no port; write"),
+        (
+            &["inetd", "h:1", "--nonsense"],
+            "unrecognized argument: --nonsense",
+        ),
+        (
+            &["inetd", "h:1", "--mode=0600"],
+            "mode with address fd:0; only",
+        ),
+    ] {
+        assert!(
+            refused(args).starts_with(expected),
+            "{args:?}: {}",
+            refused(args)
+        );
+    }
+    for args in [
+        &["inetd", "--help"][..],
+        &["inetd", "h:1", "-h"],
+        &["inetd", "help"],
+    ] {
+        assert!(help_of(args).starts_with("Usage: adit inetd "), "{args:?}");
+    }
+}

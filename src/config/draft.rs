@@ -132,18 +132,18 @@ impl ListenDraft {
             ));
         };
         let manner = self.manner;
+        let has_path = matches!(address, Listen::Unix(_));
+        let has_port = matches!(address, Listen::Tcp { .. });
         match address {
-            Listen::Tcp { .. } | Listen::Systemd(_) | Listen::Fd(_) if manner.mode.is_some() => {
-                Err((
-                    "mode",
-                    format!("mode with address {address}; only unix:/path has a mode"),
-                ))
-            }
-            Listen::Unix(_) | Listen::Systemd(_) | Listen::Fd(_) if manner.reuse_port => Err((
+            _ if manner.mode.is_some() && !has_path => Err((
+                "mode",
+                format!("mode with address {address}; only unix:/path has a mode"),
+            )),
+            _ if manner.reuse_port && !has_port => Err((
                 "reuse-port",
                 format!("reuse-port with address {address}; only a port can be shared"),
             )),
-            Listen::Tcp { .. } if accept_proxy && nobody => Err((
+            _ if accept_proxy && nobody && has_port => Err((
                 "accept-proxy",
                 "accept-proxy without trusted-proxies; write trusted-proxies = [\"ADDRESS/BITS\"] \
                  with the networks that PROXY headers come from"
@@ -289,6 +289,21 @@ mod tests {
                 "80",
                 &[backend, ("mode", "0600")],
                 &["mode with address :80; only unix:/path has a mode"],
+            ),
+            (
+                "systemd",
+                &[backend, ("mode", "0600")],
+                &["mode with address systemd; only unix:/path has a mode"],
+            ),
+            (
+                "fd:3",
+                &[backend, ("reuse-port", "true")],
+                &["reuse-port with address fd:3; only a port can be shared"],
+            ),
+            (
+                "unix:/s",
+                &[backend, ("reuse-port", "true")],
+                &["reuse-port with address unix:/s; only a port can be shared"],
             ),
             (
                 "80",

@@ -11,8 +11,9 @@
 //! requests go. What stands above them is either about the whole server
 //! (`max-connections`, `max-connections-per-client`,
 //! `new-connections-per-second`, `new-connections-per-second-per-client`,
-//! `handshake-timeout`, `drain-timeout`, `trusted-proxies`, `user`, `group`,
-//! `chroot`, `sandbox`, `pid-file`, `admin`) or the default of a route's key. Any of them can be one
+//! `handshake-timeout`, `exit-idle`, `drain-timeout`, `trusted-proxies`,
+//! `user`, `group`, `chroot`, `sandbox`, `pid-file`, `admin`) or the default of
+//! a route's key. Any of them can be one
 //! but `listener`, `host`, `path`,
 //! `subprotocol` and `backend`, which say what a route is and where it leads:
 //! those stand in a `[[route]]`, and so does `token-map`. A route's own value

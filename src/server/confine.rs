@@ -141,11 +141,15 @@ impl Plan {
         })
     }
 
-    /// Gives everything up. No other thread may run yet.
+    /// Gives everything up but what is allowed. No other thread may run yet.
     ///
     /// # Errors
     /// What could not be given up; the process must not go on then.
-    pub fn carry_out(self, settings: &Settings) -> Result<Confined, String> {
+    pub fn carry_out(
+        self,
+        settings: &Settings,
+        allowed: fn(&Settings) -> Allowed,
+    ) -> Result<Confined, String> {
         let mut confined = Confined::default();
         if let Some(root) = self.chroot {
             let shown = root.display();
@@ -169,7 +173,7 @@ impl Plan {
             }
         }
         if self.sandbox != Sandbox::Off {
-            match sandbox::restrict(&Allowed::to_reload(settings)) {
+            match sandbox::restrict(&allowed(settings)) {
                 Ok(in_force) => {
                     info!("sandboxed: {in_force}");
                     confined.sandboxed = true;

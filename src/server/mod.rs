@@ -52,6 +52,7 @@ use notify::Notifier;
 use pid_file::PidFile;
 use prepared::{Prepared, Watch};
 use reload::warn_of;
+use sandbox::Allowed;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use table::{Slot, Table};
@@ -153,7 +154,9 @@ impl Server {
         let poll = Poll::new().map_err(system)?;
         let control = Control::new(poll.registry(), SIGNALS, WAKER, loader).map_err(system)?;
         let mut listeners = Listeners::default();
+        let mut allowed: fn(&Settings) -> Allowed = Allowed::to_serve_one;
         if let Some(inherited) = inherited {
+            allowed = Allowed::to_reload;
             listeners = Listeners::new(WAKER.0 + 1..FIRST_TUNNEL, inherited);
             listeners.open(&prepared, poll.registry(), &Confined::default())?;
         }
@@ -168,7 +171,7 @@ impl Server {
             .as_deref()
             .map(PidFile::take)
             .transpose()?;
-        let confined = plan.carry_out(&settings)?;
+        let confined = plan.carry_out(&settings, allowed)?;
         let now = Instant::now();
         Ok(Server {
             poll,

@@ -29,6 +29,7 @@ pub use landlock::restrict;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::backends::literal;
 use super::settings::Settings;
 use crate::address::Listen;
 
@@ -60,6 +61,17 @@ pub struct Allowed {
 }
 
 impl Allowed {
+    /// What one connection needs: nothing, where all that these settings name is
+    /// known before it is served.
+    pub fn to_serve_one(settings: &Settings) -> Self {
+        let mut backends = settings.routes.iter().flat_map(|route| &route.backends);
+        let looks_up = backends.any(|backend| literal(backend).is_none());
+        match looks_up || settings.files().next().is_some() {
+            true => Allowed::to_reload(settings),
+            false => Allowed::default(),
+        }
+    }
+
     /// What a reload of these settings needs, and a clean end. Looks at the file system, to
     /// follow links.
     pub fn to_reload(settings: &Settings) -> Self {
