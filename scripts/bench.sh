@@ -78,12 +78,13 @@ fi
 bench=${CARGO_TARGET_DIR:-$PWD/target}/bench
 cargo build --release --locked --quiet --manifest-path tests/bench/Cargo.toml --target-dir "$bench"
 
+read -r load _ </proc/loadavg
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 scripts/certs.sh "$work" >/dev/null
 
 if [[ -n $readme ]]; then
-  options+=(--readme "$readme" --about "$(date -u +%F), $(machine), \`$command\`;")
+  options+=(--readme "$readme" --about "$(date -u +%F), $(machine), load $load at the start, \`$command\`;")
 fi
 run=(env "ADIT=$(realpath "$ADIT")" "WEBSOCAT=$cache/websocat/bin/websocat"
   "$bench/release/bench" "$work" "${options[@]}")

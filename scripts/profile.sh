@@ -49,6 +49,6 @@ perf script --input "$recorded/data" >"$recorded/script" 2>/dev/null
 "$cache/inferno/bin/inferno-collapse-perf" <"$recorded/script" >"$recorded/folded" 2>/dev/null
 "$cache/inferno/bin/inferno-flamegraph" --title "adit: $work" <"$recorded/folded" >"$out"
 
-perf report --input "$recorded/data" --no-children --call-graph none --sort symbol \
-  --percent-limit 1 --stdio 2>/dev/null | grep -v -e '^#' -e '^$'
+perf report --input "$recorded/data" --no-children --call-graph none --fields overhead,symbol \
+  --percent-limit 1 --stdio 2>/dev/null | grep -v -e '^#' -e '^$' | sed 's/ *- *- *$//'
 echo "the flame graph is $out"

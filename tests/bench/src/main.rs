@@ -170,7 +170,8 @@ fn profile(bench: &mut Bench, options: &Options, file: &Path) -> Result<(), Stri
         .map_err(|error| error.to_string())?;
     let sample = bench.work(&work, adit, &running);
     perf.end();
-    println!("{}: {:?}", work.name(), sample?);
+    let share = 100.0 * sample?.peer;
+    println!("{}: {share:.0} % of a CPU", work.name());
     Ok(())
 }
 
