@@ -448,7 +448,7 @@ fn what_inetd_starts_logs_there_if_standard_error_is_the_client() {
             &["--tls-cert=/x", "--tls-key=/x"],
             500,
             1,
-            "ERROR adit: listener fd:0: /x: No such file",
+            "ERROR adit: listener fd:0: /x: the certificate cannot be read: No such file",
         ),
     ] {
         let args = [&["inetd", &backend.address], options].concat();

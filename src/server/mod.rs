@@ -12,6 +12,7 @@ mod backends;
 mod confine;
 pub mod connects;
 mod control;
+mod dialling;
 mod drain;
 mod errands;
 mod fault;
@@ -35,10 +36,10 @@ pub use settings::{ListenerSettings, Settings};
 
 use crate::logging::{self, Step};
 use crate::net::tls::Connector;
-use crate::net::{Inherited, Socket, Transport};
+use crate::net::{Inherited, Socket};
 use crate::tunnel::auth::Vault;
-use crate::tunnel::{Context, Need, Ration, Readiness, Refusal, Rules, Scratch, Side, Tally};
-use backends::{Backends, Dial, resolve_all};
+use crate::tunnel::{Context, Need, Ration, Readiness, Rules, Scratch, Side, Tally};
+use backends::{Backends, resolve_all};
 use confine::{Confined, Plan};
 use control::{Control, Wish};
 use errands::Errands;
@@ -346,14 +347,6 @@ impl Server {
         }
     }
 
-    /// Ends the search for a backend that a tunnel has given up.
-    fn forget_dial(&mut self, key: usize) {
-        let given_up = self.table.get(key).filter(|slot| !slot.tunnel.is_opening());
-        if let Some(dial) = given_up.and_then(|slot| slot.dial.take()) {
-            dial.abandon(&mut self.backends);
-        }
-    }
-
     /// A tunnel does what it can and gets what it needs.
     fn turn(&mut self, key: usize) {
         self.continue_dial(key);
@@ -385,76 +378,6 @@ impl Server {
             _ => {}
         }
         self.table.file(key);
-    }
-
-    /// Looks how far the dialling of a backend is, if one is being dialled.
-    fn continue_dial(&mut self, key: usize) {
-        let Some(mut dial) = self.table.get(key).and_then(|slot| slot.dial.take()) else {
-            return;
-        };
-        let late = dial.deadline().is_some_and(|until| self.now >= until);
-        let lent = &mut self.scratch.made.lent;
-        let connected = match dial.socket() {
-            Some(socket) => contain(|| socket.connected(lent)).unwrap_or_else(|fault| {
-                self.scratch = Scratch::default();
-                Err(io::Error::other(fault))
-            }),
-            None => Ok(false),
-        };
-        match connected {
-            Ok(true) => {
-                if let Some((backend, socket)) = dial.take(&mut self.backends, self.now) {
-                    let name = self.backends.name(backend).clone();
-                    // TLS may have read more than its handshake.
-                    let has_read = socket.secured().is_some();
-                    self.with_context(key, |slot, cx| {
-                        slot.backend = Some(backend);
-                        slot.tunnel.connected(socket, &name, cx);
-                        // What was told of the connection while it was made.
-                        let mut early = std::mem::take(&mut slot.early);
-                        early.readable |= has_read;
-                        slot.tunnel.ready(Side::Backend, early);
-                    });
-                }
-            }
-            Ok(false) if !late => {
-                if let Some(slot) = self.table.get(key) {
-                    slot.dial = Some(dial);
-                }
-            }
-            failed => {
-                let timed_out = io::Error::new(ErrorKind::TimedOut, "connect timeout");
-                let error = failed.err().unwrap_or(timed_out);
-                dial.failed(&error, &mut self.backends, self.now);
-                let next = dial.next(&mut self.backends, self.now);
-                self.dialled(key, dial, next);
-            }
-        }
-    }
-
-    /// A connection to a backend was begun, or none can be.
-    fn dialled(&mut self, key: usize, mut dial: Box<Dial>, next: Result<(), Refusal>) {
-        let watched = next.and_then(|()| match dial.socket() {
-            Some(socket) => {
-                register(self.poll.registry(), socket, key, Side::Backend).map_err(|e| {
-                    error!("cannot watch a backend's connection: {e}");
-                    Refusal::BackendUnreachable
-                })
-            }
-            None => Err(Refusal::BackendUnreachable),
-        });
-        match watched {
-            Ok(()) => {
-                if let Some(slot) = self.table.get(key) {
-                    slot.dial = Some(dial);
-                    slot.early = Readiness::default();
-                }
-            }
-            Err(refusal) => {
-                dial.abandon(&mut self.backends);
-                self.with_context(key, |slot, cx| slot.tunnel.refuse(&refusal, cx));
-            }
-        }
     }
 
     /// Lends a tunnel what belongs to the whole loop. A fault ends it; the
