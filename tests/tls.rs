@@ -483,6 +483,16 @@ fn a_drain_says_1001_over_tls() {
     assert_eq!(wss.adit.wait().code(), Some(0));
 }
 
+#[test]
+fn a_drain_ends_though_a_client_left_without_a_word_and_its_backend_stays() {
+    let (mut wss, client, service) =
+        tunnel(&["--drain-timeout", "100ms", "--close-timeout", "1500ms"]);
+    drop(client);
+    wss.adit.signal(Signal::TERM);
+    assert_eq!(wss.adit.wait().code(), Some(0));
+    drop(service);
+}
+
 /// A version 2 PROXY header of 203.0.113.9:4711 to 198.51.100.1:443.
 const PROXY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\
     \xcb\0\x71\x09\xc6\x33\x64\x01\x12\x67\x01\xbb";

@@ -152,10 +152,10 @@ impl<T: Transport> Link<T> {
         self.queue.is_empty() && self.sent_on()
     }
 
-    /// Whether the transport has sent all that it took.
+    /// Whether the transport has sent all that it took, or never will.
     #[inline]
     fn sent_on(&self) -> bool {
-        self.transport.waiting() == 0
+        self.transport.waiting() == 0 || self.writing == Writing::Finished
     }
 
     /// Bytes that are for the other side and that the socket has not taken,
@@ -331,6 +331,10 @@ impl<T: Transport> Link<T> {
     /// What broke the connection, once.
     #[inline]
     pub fn flush(&mut self, lent: &mut Lent) -> io::Result<()> {
+        if self.writing == Writing::Finished {
+            self.queue.clear();
+            return Ok(());
+        }
         if !self.sent_on() && self.known.writable {
             let flushed = self.transport.flush();
             self.settle(flushed)?;

@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod admin;
+mod answer;
 #[cfg_attr(not(feature = "auth"), path = "no_auth.rs")]
 pub mod auth;
 pub mod deadlines;
@@ -48,17 +49,14 @@ use crate::net::Transport;
 use crate::wire::http;
 use crate::wire::ws::handshake::HALF_CLOSE;
 use crate::wire::ws::{Connection, Role};
-use admin::{Answer, Visit};
+use admin::Visit;
 use auth::PasswordCheck;
 use ending::Ending;
-use log::{debug, info, warn};
+use log::{debug, info};
 use opening::{Accepted, Outcome};
 use session::{Session, Totals};
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
-
-/// How long the client may take to fetch a response that is not the 101.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client waits whose password has to be checked, or its backend's
 /// name looked up, until its backend is there.
@@ -375,39 +373,6 @@ impl<T: Transport> Tunnel<T> {
         self.phase = Phase::Open(session);
     }
 
-    /// The request gets no tunnel.
-    pub fn refuse(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
-        if !self.visitor {
-            cx.tally.refused(refusal);
-        }
-        report::refused(self.label, refusal, cx);
-        let response = http::refusal(refusal);
-        if refusal.is_guess() {
-            let wait = cx.gate.failed(self.label.client.ip());
-            self.hold(response, cx.now + wait);
-        } else {
-            self.answer(&response, cx.now);
-        }
-    }
-
-    /// The client left before it had its answer.
-    fn left(&mut self) -> Need {
-        debug!("{}: gone before its answer was there", self.label);
-        self.phase = Phase::Over;
-        Need::Nothing
-    }
-
-    /// The client left without a whole request, or did not send one in time.
-    fn gone(&mut self, why: Option<&io::Error>, cx: &mut Context<'_>) {
-        if let Phase::Opening(_, opening) = self.take() {
-            cx.tally.handshakes.failed += u64::from(opening.is_shaking_hands());
-        }
-        if !self.visitor {
-            cx.tally.dropped("no_request");
-        }
-        report::gone(self.label, why, cx);
-    }
-
     /// adit is stopping: who has a tunnel is told so, who has none gets none.
     pub fn leave(&mut self, cx: &mut Context<'_>) {
         match &mut self.phase {
@@ -470,43 +435,6 @@ impl<T: Transport> Tunnel<T> {
             }
         }
         Need::Turn
-    }
-
-    /// A trusted proxy did not say for whom it speaks. It is not told: what it
-    /// speaks may not be HTTP.
-    fn unintroduced(&mut self, why: &str, cx: &mut Context<'_>) {
-        let label = self.label;
-        cx.tally.dropped("no_proxy_header");
-        warn!("{label} refused: {why} (accept-proxy, trusted-proxies)");
-        self.phase = Phase::Over;
-    }
-
-    /// A visitor gets the page that it asked for.
-    pub fn show(&mut self, visit: Visit, answer: &Answer, cx: &mut Context<'_>) {
-        debug!("{}: page {:?}, {}", self.label, visit.page, answer.status);
-        self.answer(&visit.response(answer), cx.now);
-    }
-
-    /// Sends a response and then the end.
-    fn answer(&mut self, response: &[u8], now: Instant) {
-        if let Phase::Opening(link, _) | Phase::Dialling(link, _) = self.take() {
-            self.send(link, response, now);
-        }
-    }
-
-    /// Keeps a response back until then.
-    fn hold(&mut self, response: Vec<u8>, until: Instant) {
-        if let Phase::Opening(link, _) | Phase::Dialling(link, _) = self.take() {
-            self.phase = Phase::Held(link, response);
-            self.until = Some(until);
-        }
-    }
-
-    fn send(&mut self, mut link: Link<T>, response: &[u8], now: Instant) {
-        link.queue().push(response);
-        link.finish();
-        self.phase = Phase::Answered(link);
-        self.until = Some(now + RESPONSE_TIMEOUT);
     }
 
     fn take(&mut self) -> Phase<T> {

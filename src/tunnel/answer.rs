@@ -1,0 +1,85 @@
+//! What a connection that gets no tunnel is told: a refusal, a page, or nothing
+//! if it has gone.
+
+use super::admin::{Answer, Visit};
+use super::{Context, Link, Need, Phase, Refusal, Tunnel, report};
+use crate::net::Transport;
+use crate::wire::http;
+use log::{debug, warn};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How long the client may take to fetch a response that is not the 101.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl<T: Transport> Tunnel<T> {
+    /// The request gets no tunnel.
+    pub fn refuse(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
+        if !self.visitor {
+            cx.tally.refused(refusal);
+        }
+        report::refused(self.label, refusal, cx);
+        let response = http::refusal(refusal);
+        if refusal.is_guess() {
+            let wait = cx.gate.failed(self.label.client.ip());
+            self.hold(response, cx.now + wait);
+        } else {
+            self.answer(&response, cx.now);
+        }
+    }
+
+    /// A visitor gets the page that it asked for.
+    pub fn show(&mut self, visit: Visit, answer: &Answer, cx: &mut Context<'_>) {
+        debug!("{}: page {:?}, {}", self.label, visit.page, answer.status);
+        self.answer(&visit.response(answer), cx.now);
+    }
+
+    /// The client left before it had its answer.
+    pub(super) fn left(&mut self) -> Need {
+        debug!("{}: gone before its answer was there", self.label);
+        self.phase = Phase::Over;
+        Need::Nothing
+    }
+
+    /// The client left without a whole request, or did not send one in time.
+    pub(super) fn gone(&mut self, why: Option<&io::Error>, cx: &mut Context<'_>) {
+        if let Phase::Opening(_, opening) = self.take() {
+            cx.tally.handshakes.failed += u64::from(opening.is_shaking_hands());
+        }
+        if !self.visitor {
+            cx.tally.dropped("no_request");
+        }
+        report::gone(self.label, why, cx);
+    }
+
+    /// A trusted proxy did not say for whom it speaks. It is not told: what it
+    /// speaks may not be HTTP.
+    pub(super) fn unintroduced(&mut self, why: &str, cx: &mut Context<'_>) {
+        cx.tally.dropped("no_proxy_header");
+        let label = self.label;
+        warn!("{label} refused: {why} (accept-proxy, trusted-proxies)");
+        self.phase = Phase::Over;
+    }
+
+    /// Sends a response and then the end.
+    pub(super) fn answer(&mut self, response: &[u8], now: Instant) {
+        if let Phase::Opening(link, _) | Phase::Dialling(link, _) = self.take() {
+            self.send(link, response, now);
+        }
+    }
+
+    /// Keeps a response back until then.
+    pub(super) fn hold(&mut self, response: Vec<u8>, until: Instant) {
+        if let Phase::Opening(link, _) | Phase::Dialling(link, _) = self.take() {
+            self.phase = Phase::Held(link, response);
+            self.until = Some(until);
+        }
+    }
+
+    pub(super) fn send(&mut self, mut link: Link<T>, response: &[u8], now: Instant) {
+        link.queue().push(response);
+        link.finish();
+        self.phase = Phase::Answered(link);
+        self.until = Some(now + RESPONSE_TIMEOUT);
+    }
+}
