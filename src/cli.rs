@@ -26,6 +26,7 @@ mod check;
 #[cfg_attr(not(feature = "demo"), path = "cli/no_demo.rs")]
 mod demo;
 mod inetd;
+mod logged;
 mod serve;
 // They compare with a file, and try every command and option.
 #[cfg(all(

@@ -1,14 +1,13 @@
 //! The options of `adit serve`, which are the words of the file.
 
-use argh::FromArgs;
-use log::LevelFilter;
-
 use super::Command;
+use super::logged::logging;
 use crate::address::Listen;
 use crate::config::words::option_lacks;
 use crate::config::{self, Source};
 use crate::features::Feature;
-use crate::logging::{Format, Logging, Target};
+use crate::logging::Logging;
+use argh::FromArgs;
 
 /// Where `adit inetd` listens.
 const STANDARD_INPUT: Listen = Listen::Fd(0);
@@ -328,27 +327,13 @@ impl Serve {
     }
 
     fn read(&self) -> Result<(Source, Logging), Vec<String>> {
-        let level = match (self.verbose, self.quiet) {
-            (false, false) => LevelFilter::Info,
-            (true, false) => LevelFilter::Debug,
-            (false, true) => LevelFilter::Warn,
-            (true, true) => {
-                return Err(vec!["--verbose and --quiet exclude each other".to_owned()]);
-            }
-        };
         let lacking = self.lacking();
         if !lacking.is_empty() {
             return Err(lacking);
         }
-        let format = self.log_format.as_deref().map(log_format).transpose();
-        let log = Logging {
-            level,
-            format: format.map_err(|error| vec![error])?.unwrap_or_default(),
-            target: match self.syslog {
-                true => Target::Syslog,
-                false => Target::Stderr,
-            },
-        };
+        let format = self.log_format.as_deref();
+        let log = logging(self.verbose, self.quiet, format, self.syslog);
+        let log = log.map_err(|error| vec![error])?;
         let source = match &self.config {
             Some(file) => self.file(file).map_err(|error| vec![error])?,
             None => self.words()?,
@@ -492,10 +477,6 @@ impl Serve {
         .filter_map(|(name, on)| on.then_some((name, "true")));
         single.chain(repeated).chain(switches).collect()
     }
-}
-
-fn log_format(text: &str) -> Result<Format, String> {
-    config::choice(text, Format::NAMES).map_err(|why| format!("log-format {text:?}: {why}"))
 }
 
 /// A shell gives no line ends: `\r`, `\n`, `\t` and `\\` stand for them.
