@@ -29,11 +29,17 @@ class Adit:
             self.file.write(f'[[route]]\npath = "{path}"\nbackend = "{scheme}127.0.0.1:{port}"\n')
             self.file.write(f'ping-interval = "off"\n{route}')
         self.file.flush()
-        self.child = subprocess.Popen(
-            [*before, binary, "serve", "--config", self.file.name],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._start([*before, binary, "serve", "--config", self.file.name])
+
+    @classmethod
+    def serving(cls, binary, port, *options):
+        """One with a route to a backend port and these options, and no file."""
+        adit = cls.__new__(cls)
+        adit._start([binary, "serve", "127.0.0.1:0", f"127.0.0.1:{port}", *options])
+        return adit
+
+    def _start(self, command):
+        self.child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.address = ("127.0.0.1", self._port())
         # Nobody reads the log after this, and adit must not wait for it.
         threading.Thread(target=self.child.stderr.read, daemon=True).start()

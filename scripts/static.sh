@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# Builds adit as one static file that needs nothing beside it, whole and with no
+# feature, checks that it is what README.md says, and prints what it takes; fails
+# over budget. Needs python3 and binutils.
+#
+#     scripts/static.sh [--build-std] [TARGET]
+#
+# TARGET is musl where its std is installed, else GNU with a static C library.
+# --build-std builds the std of musl too, for this machine: that needs musl-tools
+# and the source of the very std of this rustc, which Debian has as rust-src.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '%s\n' "$*"; }
+fail() {
+    say "static.sh: $*" >&2
+    exit 1
+}
+
+arch=$(uname -m)
+build_std=
+target=
+for argument; do
+    case $argument in
+    --build-std) build_std=yes ;;
+    -* | '') fail "$argument: write [--build-std] [TARGET]" ;;
+    *) target=$argument ;;
+    esac
+done
+
+has_std() { compgen -G "$(rustc --print target-libdir --target "$1")/libstd-*.rlib" >/dev/null; }
+
+if [ -z "$target" ]; then
+    target=$arch-unknown-linux-musl
+    [ -n "$build_std" ] || has_std "$target" || target=$arch-unknown-linux-gnu
+fi
+case $build_std$target in
+yes"$arch"-unknown-linux-musl) ;;
+yes*) fail "--build-std is for $arch-unknown-linux-musl, not for $target" ;;
+*) has_std "$target" || fail "the std of $target is not installed for $(rustc --version)" ;;
+esac
+
+cargo=(cargo build --locked --quiet --profile min --target "$target")
+# Nothing unwinds: no tables for it.
+flags="-C force-unwind-tables=no"
+
+# The source of this rustc's std, where Debian's rust-src or RUST_SRC has it.
+std_source() {
+    local version folder
+    version=$(rustc --version | cut -d ' ' -f 2)
+    for folder in "${RUST_SRC-}" "/usr/src/rustc-$version"; do
+        if [ -f "$folder/src/version" ] && grep -qx "$version" "$folder/src/version"; then
+            printf '%s' "$folder"
+            return
+        fi
+    done
+    fail "no source of the std of rustc $version: install Debian's rust-src of that version, or
+unpack it and set RUST_SRC to its folder usr/src/rustc-$version"
+}
+
+# A std of one's own: a copy of the toolchain, by links, with the source in it.
+prepare_std() {
+    local source own
+    command -v musl-gcc >/dev/null || fail "no musl-gcc: install Debian's musl-tools"
+    source=$(std_source)
+    own=$PWD/target/build-std
+    rm -rf "$own"
+    mkdir -p "$own/unwind"
+    cp -al "$(rustc --print sysroot)" "$own/toolchain" 2>/dev/null ||
+        cp -a "$(rustc --print sysroot)" "$own/toolchain"
+    rm -rf "$own/toolchain/lib/rustlib/src/rust"
+    mkdir -p "$own/toolchain/lib/rustlib/src"
+    ln -s "$source" "$own/toolchain/lib/rustlib/src/rust"
+    # std asks for libunwind; gcc's does, but for one function of glibc's.
+    printf '%s\n' 'int _dl_find_object(void *at, void *found) { (void)at; (void)found; return -1; }' \
+        >"$own/unwind/stub.c"
+    musl-gcc -O -c "$own/unwind/stub.c" -o "$own/unwind/stub.o"
+    cp "$(gcc -print-file-name=libgcc_eh.a)" "$own/unwind/libunwind.a"
+    ar q "$own/unwind/libunwind.a" "$own/unwind/stub.o"
+    export RUSTC_BOOTSTRAP=1 RUSTC="$own/toolchain/bin/rustc"
+    export "CC_${target//-/_}=musl-gcc"
+    cargo[0]=$own/toolchain/bin/cargo
+    cargo+=(-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size)
+    # musl-gcc links no position independent program that is static.
+    flags+=" -C link-self-contained=no -C linker=musl-gcc -C relocation-model=static"
+    flags+=" -L native=$own/unwind"
+}
+
+# Budgets in bytes: everything, nothing.
+case $target in
+*-musl*)
+    whole=$((1792 * 1024)) smallest=$((512 * 1024))
+    [ -z "$build_std" ] || prepare_std
+    ;;
+*)
+    whole=$((2816 * 1024)) smallest=$((1536 * 1024))
+    flags+=" -C target-feature=+crt-static"
+    # What relocates the program itself is packed, and the tables of the C
+    # library and of std go too.
+    flags+=" -C link-arg=-Wl,-z,pack-relative-relocs"
+    flags+=" -C link-arg=-Wl,-T,$PWD/scripts/no-unwinding.ld"
+    say "GNU, static: names are resolved through /etc/hosts and DNS, and through whatever else
+nsswitch.conf names and this machine has. A module of another version of glibc can
+crash the program there: name backends by address, or use musl."
+    ;;
+esac
+
+over=
+# The row of a figure and its budget.
+row() {
+    local verdict=ok
+    [ "$2" -le "$3" ] || verdict=OVER over=yes
+    printf '%-34s %11s  at most %9s  %s\n' "$1" "$2" "$3" "$verdict"
+}
+
+in_an_empty_root() {
+    local root
+    root=$(mktemp -d)
+    cp "$1" "$root/adit"
+    if [ "$(id -u)" = 0 ]; then
+        chroot "$root" /adit --version
+    elif unshare --user --map-root-user true 2>/dev/null; then
+        unshare --user --map-root-user chroot "$root" /adit --version
+    else
+        say "not tried in an empty root: that needs root, or user namespaces"
+    fi
+    rm -r "$root"
+}
+
+check() {
+    local binary=$1 headers
+    if readelf -d "$binary" | grep NEEDED; then
+        fail "$binary needs shared libraries"
+    fi
+    headers=$(readelf -lW "$binary")
+    case $headers in
+    *INTERP*) fail "$binary needs a loader" ;;
+    *"type is DYN"* | *"type DYN"*) say "static, position independent" ;;
+    *) say "static, not position independent" ;;
+    esac
+    if [ "${target%%-*}" != "$arch" ]; then
+        say "not run: this machine is $arch"
+        return
+    fi
+    in_an_empty_root "$binary"
+    python3 tests/load/small.py "$binary" >"$binary.figures"
+    while read -r figure bytes budget; do
+        row "${figure//_/ }" "$bytes" "$budget"
+    done <"$binary.figures"
+    rm "$binary.figures"
+}
+
+out=target/static/$target
+mkdir -p "$out"
+for set in smallest whole; do
+    case $set in
+    smallest) features=--no-default-features ;;
+    whole) features=--all-features ;;
+    esac
+    say "== $target, $set"
+    RUSTFLAGS=$flags "${cargo[@]}" "$features"
+    cp "target/$target/min/adit" "$out/adit-$set"
+    check "$out/adit-$set"
+    row "bytes of $out/adit-$set" "$(stat -c %s "$out/adit-$set")" "${!set}"
+done
+[ -z "$over" ] || fail "over budget"
