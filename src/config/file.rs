@@ -290,6 +290,7 @@ impl Reader<'_> {
         let mut certificates = Vec::new();
         for item in value.as_array().into_iter().flatten() {
             let mut draft = CertificateDraft::default();
+            let before = self.mistakes.len();
             for (key, value) in item.as_table().into_iter().flatten() {
                 match find(CERTIFICATE, &key.name) {
                     Some(word) => {
@@ -300,6 +301,8 @@ impl Reader<'_> {
             }
             match draft.build() {
                 Ok(files) => certificates.push(files),
+                // A file that was given, and not good, is a mistake already.
+                Err(_) if self.mistakes.len() > before => {}
                 Err(text) => self.mistake(self.line(item.span), text),
             }
         }
