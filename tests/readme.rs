@@ -293,3 +293,24 @@ fn every_dependency_is_named() {
         "{count} crates are not said"
     );
 }
+
+#[test]
+fn every_example_of_a_deployment_is_named() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/deploy");
+    let mut folders = vec![folder.clone()];
+    let mut count = 0;
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&folder).unwrap().to_str().unwrap();
+            let named = |line: &str| line.starts_with("| `") && line.contains(&code(name));
+            assert!(README.lines().any(named), "{name} is not named");
+            count += 1;
+        }
+    }
+    assert!(count > 10, "the examples are not where they were");
+}

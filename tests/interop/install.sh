@@ -71,6 +71,9 @@ make_pylsp() {
 
 install_wss() { need_programs chromium=chromium certutil=libnss3-tools openssl=openssl; }
 
+# scripts/deploy.sh installs what it needs itself.
+install_deploy() { :; }
+
 install_curl() { need_programs curl=curl openssl=openssl; }
 
 install_openssl() { need_programs openssl=openssl; }
