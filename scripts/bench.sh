@@ -29,6 +29,7 @@ usage() {
 
 command="scripts/bench.sh $*"
 options=()
+peers=()
 readme=
 profile=
 while (($# > 0)); do
@@ -40,6 +41,7 @@ while (($# > 0)); do
     --work | --peer | --rounds)
       (($# > 1)) || usage
       options+=("$1" "$2")
+      if [[ $1 == --peer ]]; then peers+=("$2"); fi
       shift
       ;;
     *) usage ;;
@@ -53,11 +55,18 @@ cache=$(cd "$cache" && pwd)
 # shellcheck source=scripts/install.sh
 source scripts/install.sh
 
+# Whether this peer is to be measured.
+wanted() {
+  ((${#peers[@]} == 0)) || [[ " ${peers[*]} " == *" $1 "* ]]
+}
+
 install_peers() {
   need_programs openssl=openssl ip=iproute2 lighttpd=lighttpd websockify=websockify \
     websocketd=websocketd socat=socat nginx=nginx haproxy=haproxy || return
   [[ -e /usr/lib/lighttpd/mod_openssl.so ]] ||
     need_programs "no mod_openssl=lighttpd-mod-openssl" || return
+  # It takes minutes to build.
+  wanted websocat || return 0
   need_directory "$WEBSOCAT_VERSION" "$cache/websocat" \
     cargo install --quiet --locked --root "$cache/websocat" "websocat@$WEBSOCAT_VERSION"
 }

@@ -41,6 +41,9 @@ pub struct Decoder {
     half_close: HalfClose,
 }
 
+/// A head with a length in its second byte and a mask.
+const SHORT_HEAD: usize = 6;
+
 /// Whether the peer can send no more messages and yet be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HalfClose {
@@ -96,6 +99,9 @@ impl Decoder {
             if let Some(frame) = self.frame.take() {
                 return self.data(frame, input);
             }
+            if let Some(event) = self.short(input)? {
+                return Ok(Some(event));
+            }
             let Some(start) = Start::parse(input, self.role)? else {
                 return Ok(None);
             };
@@ -118,6 +124,42 @@ impl Decoder {
             take(input, head_len);
             self.open(&header);
         }
+    }
+
+    /// The fast way for most of what clients send: a whole message in one frame
+    /// with the shortest head, all of it there. `None`: it is something else.
+    #[inline]
+    fn short<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, Fault> {
+        let &mut [first, second, a, b, c, d, ..] = &mut **input else {
+            return Ok(None);
+        };
+        let kind = match first {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return Ok(None),
+        };
+        let len = usize::from(second.wrapping_sub(0x80));
+        let is_other = len > 125 || input.len() < SHORT_HEAD + len;
+        let is_late = self.message.is_some() || self.half_close == HalfClose::Done;
+        if is_other || is_late || self.role == Role::Client {
+            return Ok(None);
+        }
+        let payload = &mut take(input, SHORT_HEAD + len)[SHORT_HEAD..];
+        mask::apply(payload, [a, b, c, d]);
+        if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
+            return Err(Fault::Text);
+        }
+        self.latest = Some(kind);
+        Ok(Some(Event::Chunk(Chunk {
+            payload,
+            kind: Some(kind),
+            first: true,
+            end: End::Message,
+            frame: Some(Frame {
+                len: len as u64,
+                fin: true,
+            }),
+        })))
     }
 
     /// Whether a frame of this kind may come now (section 5.4).
