@@ -21,9 +21,9 @@
 //! - [`inetd`]: what inetd hands over is served by all of that.
 //!
 //! Beside them stand what every room may use: `address`, where to listen and
-//! where a backend is, `cidr`, networks, `features`, what was built in,
-//! [`logging`], where the lines of the log go, and `queue`, the bytes that a
-//! socket has not taken yet.
+//! where a backend is, `url`, where a WebSocket server or a proxy is, `cidr`,
+//! networks, `features`, what was built in, [`logging`], where the lines of the
+//! log go, and `queue`, the bytes that a socket has not taken yet.
 //!
 //! `wire` imports no other room, `net` nothing of `wire`, `tunnel` never sees
 //! the poll, `server` never names a frame, and no room imports `config` or
@@ -44,4 +44,5 @@ pub mod net;
 pub mod queue;
 pub mod server;
 pub mod tunnel;
+pub mod url;
 pub mod wire;

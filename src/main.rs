@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     match done {
         Ok(End::Drained | End::Idle | End::Served(true)) => ExitCode::SUCCESS,
         Ok(End::Forced | End::Served(false)) => ExitCode::FAILURE,
+        Ok(End::Failed(why)) => failure(format!("adit: {why}")).finish(),
         Err(exit) => exit.finish(),
     }
 }

@@ -1,6 +1,7 @@
 //! Sockets, nothing of WebSocket: where connections come from, where they go,
 //! and the one shape, [`Transport`], in which the tunnel sees them.
 
+pub mod carrier;
 pub mod inherited;
 pub mod listener;
 pub mod pipe;

@@ -1,7 +1,7 @@
 //! In place of TLS, in a build without it: its types have no values, so a
 //! connection that speaks TLS cannot come to be.
 
-use super::stream::Stream;
+use super::carrier::Carrier;
 use super::tls_files::{ClientTls, ServerTls};
 use super::transport::{Lent, Received, Secured, Taken};
 use crate::features::Feature;
@@ -45,6 +45,25 @@ impl ClientTls {
     clippy::missing_errors_doc,
     reason = "nobody can call them"
 )]
+impl Connector {
+    pub fn to(&self, _: &str) -> Result<Connector, String> {
+        match *self {}
+    }
+
+    pub fn name(&self) -> String {
+        match *self {}
+    }
+
+    pub fn for_http(self) -> Connector {
+        match self {}
+    }
+}
+
+#[expect(
+    missing_docs,
+    clippy::missing_errors_doc,
+    reason = "nobody can call them"
+)]
 impl Session {
     pub fn accept(acceptor: &Acceptor, _: &[u8]) -> io::Result<Self> {
         match *acceptor {}
@@ -58,15 +77,25 @@ impl Session {
         match *self {}
     }
 
-    pub fn handshake(&mut self, _: &mut Stream, _: &mut Lent) -> io::Result<bool> {
+    pub fn handshake(&mut self, _: &mut impl Carrier, _: &mut Lent) -> io::Result<bool> {
         match *self {}
     }
 
-    pub fn read(&mut self, _: &mut Stream, _: &mut [u8], _: &mut Lent) -> io::Result<Received> {
+    pub fn read(
+        &mut self,
+        _: &mut impl Carrier,
+        _: &mut [u8],
+        _: &mut Lent,
+    ) -> io::Result<Received> {
         match *self {}
     }
 
-    pub fn write(&mut self, _: &mut Stream, _: &[IoSlice<'_>], _: &mut Lent) -> io::Result<Taken> {
+    pub fn write(
+        &mut self,
+        _: &mut impl Carrier,
+        _: &[IoSlice<'_>],
+        _: &mut Lent,
+    ) -> io::Result<Taken> {
         match *self {}
     }
 
@@ -78,11 +107,11 @@ impl Session {
         match *self {}
     }
 
-    pub fn flush(&mut self, _: &mut Stream) -> io::Result<()> {
+    pub fn flush(&mut self, _: &mut impl Carrier) -> io::Result<()> {
         match *self {}
     }
 
-    pub fn finish(&mut self, _: &mut Stream) -> io::Result<()> {
+    pub fn finish(&mut self, _: &mut impl Carrier) -> io::Result<()> {
         match *self {}
     }
 }

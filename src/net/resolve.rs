@@ -53,6 +53,25 @@ pub fn resolve(backend: &Backend) -> io::Result<Vec<Address>> {
     }
 }
 
+/// The addresses with their families in turn, the first one's first (RFC 8305
+/// section 4).
+pub fn interleaved(addresses: Vec<Address>) -> Vec<Address> {
+    let is_v6 = |address: &Address| matches!(address, Address::Tcp(at) if at.is_ipv6());
+    let first = addresses.first().is_some_and(is_v6);
+    let (mut own, mut other): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| is_v6(address) == first);
+    let mut mixed = Vec::new();
+    while !own.is_empty() || !other.is_empty() {
+        for family in [&mut own, &mut other] {
+            if !family.is_empty() {
+                mixed.push(family.remove(0));
+            }
+        }
+    }
+    mixed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +96,32 @@ mod tests {
             port: 1,
         };
         assert!(resolve(&backend).is_err());
+    }
+
+    #[test]
+    fn the_families_of_addresses_take_turns() {
+        let tcp = |text: &str| Address::Tcp(text.parse().unwrap());
+        for (given, expected) in [
+            ("", ""),
+            ("1.1.1.1:1 1.1.1.2:1", "1.1.1.1:1 1.1.1.2:1"),
+            (
+                "[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1",
+                "[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1",
+            ),
+            (
+                "1.1.1.1:1 1.1.1.2:1 [::1]:1 [::2]:1",
+                "1.1.1.1:1 [::1]:1 1.1.1.2:1 [::2]:1",
+            ),
+        ] {
+            let mixed = interleaved(given.split_whitespace().map(tcp).collect());
+            let shown: Vec<_> = mixed
+                .iter()
+                .map(|address| match address {
+                    Address::Tcp(address) => address.to_string(),
+                    Address::Unix(_) => String::new(),
+                })
+                .collect();
+            assert_eq!(shown.join(" "), expected);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A connection as the tunnel has it: a stream, and TLS over it if that was
-//! begun.
+//! begun; twice where a proxy speaks it and the server behind the proxy too.
 
+use super::carrier::{Carrier, Through};
 use super::source::source;
 use super::stream::Stream;
 use super::tls::{Acceptor, Connector, Session};
@@ -13,7 +14,42 @@ use std::os::fd::BorrowedFd;
 #[derive(Debug)]
 pub struct Socket {
     stream: Stream,
-    tls: Option<Box<Session>>,
+    tls: Option<Box<Layers>>,
+}
+
+/// TLS, once or twice.
+#[derive(Debug)]
+struct Layers {
+    inner: Session,
+    /// To a proxy, around the other.
+    outer: Option<Box<Session>>,
+}
+
+/// Does the same with the session and what carries it, or else with the stream.
+macro_rules! carried {
+    ($socket:expr, $stream:ident => $plain:expr, ($tls:ident, $carrier:ident) => $do:expr) => {{
+        let Socket { stream, tls } = $socket;
+        match tls.as_deref_mut() {
+            None => {
+                let $stream = stream;
+                $plain
+            }
+            Some(Layers {
+                inner: $tls,
+                outer: None,
+            }) => {
+                let $carrier = stream;
+                $do
+            }
+            Some(Layers {
+                inner: $tls,
+                outer: Some(outer),
+            }) => {
+                let $carrier = &mut Through { stream, outer };
+                $do
+            }
+        }
+    }};
 }
 
 impl Socket {
@@ -21,39 +57,26 @@ impl Socket {
     pub fn new(stream: Stream) -> Self {
         Socket { stream, tls: None }
     }
-
-    /// Begins TLS as the client.
-    ///
-    /// # Errors
-    /// What is wrong with the settings.
-    pub fn connect_tls(&mut self, connector: &Connector) -> io::Result<()> {
-        self.tls = Some(Box::new(Session::connect(connector)?));
-        Ok(())
-    }
-
-    /// Whether everything is there now that was begun: the connection, and
-    /// TLS over it.
-    ///
-    /// # Errors
-    /// Why it failed.
-    pub fn connected(&mut self, lent: &mut Lent) -> io::Result<bool> {
-        if !self.stream.connected()? {
-            return Ok(false);
-        }
-        match &mut self.tls {
-            None => Ok(true),
-            Some(tls) => tls.handshake(&mut self.stream, lent),
-        }
-    }
 }
 
 impl Transport for Socket {
+    fn connected(&mut self, lent: &mut Lent) -> io::Result<bool> {
+        if !self.stream.connected()? {
+            return Ok(false);
+        }
+        carried!(self, _stream => Ok(true), (tls, carrier) => tls.handshake(carrier, lent))
+    }
+
+    fn connect_tls(&mut self, connector: &Connector) -> io::Result<()> {
+        let inner = Session::connect(connector)?;
+        let outer = self.tls.take().map(|before| Box::new(before.inner));
+        self.tls = Some(Box::new(Layers { inner, outer }));
+        Ok(())
+    }
+
     #[inline]
     fn read(&mut self, into: &mut [u8], lent: &mut Lent) -> io::Result<Received> {
-        match &mut self.tls {
-            None => self.stream.read(into),
-            Some(tls) => tls.read(&mut self.stream, into, lent),
-        }
+        carried!(self, stream => stream.read(into), (tls, carrier) => tls.read(carrier, into, lent))
     }
 
     /// Without TLS: what a peer sends to nobody costs no deciphering, and
@@ -64,29 +87,32 @@ impl Transport for Socket {
 
     #[inline]
     fn write(&mut self, slices: &[IoSlice<'_>], lent: &mut Lent) -> io::Result<Taken> {
-        match &mut self.tls {
-            None => self.stream.write(slices),
-            Some(tls) => tls.write(&mut self.stream, slices, lent),
-        }
+        carried!(
+            self,
+            stream => stream.write(slices),
+            (tls, carrier) => tls.write(carrier, slices, lent)
+        )
     }
 
     #[inline]
     fn waiting(&self) -> usize {
-        self.tls.as_ref().map_or(0, |tls| tls.waiting())
+        let layers = self.tls.iter().flat_map(|tls| {
+            let outer = tls.outer.iter().map(|outer| outer.waiting());
+            outer.chain([tls.inner.waiting()])
+        });
+        layers.sum()
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.tls {
-            None => Ok(()),
-            Some(tls) => tls.flush(&mut self.stream),
+        let outer = self.tls.as_mut().and_then(|tls| tls.outer.as_mut());
+        if let Some(outer) = outer {
+            outer.flush(&mut self.stream)?;
         }
+        carried!(self, _stream => Ok(()), (tls, carrier) => tls.flush(carrier))
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        match &mut self.tls {
-            None => self.stream.finish(),
-            Some(tls) => tls.finish(&mut self.stream),
-        }
+        carried!(self, stream => stream.finish(), (tls, carrier) => tls.finish(carrier))
     }
 
     #[inline]
@@ -99,12 +125,21 @@ impl Transport for Socket {
     }
 
     fn secured(&self) -> Option<Secured> {
-        self.tls.as_ref().and_then(|tls| tls.secured())
+        self.tls.as_ref().and_then(|tls| tls.inner.secured())
     }
 
     fn secure(&mut self, acceptor: &Acceptor, received: &[u8]) -> io::Result<()> {
-        self.tls = Some(Box::new(Session::accept(acceptor, received)?));
+        let inner = Session::accept(acceptor, received)?;
+        self.tls = Some(Box::new(Layers { inner, outer: None }));
         Ok(())
+    }
+
+    fn may_be_dropped(&self) -> bool {
+        self.stream.is_local()
+    }
+
+    fn reset(&mut self) {
+        self.stream.reset();
     }
 }
 

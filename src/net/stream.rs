@@ -1,5 +1,6 @@
 //! A connected TCP or Unix stream socket.
 
+use super::carrier::Carrier;
 use super::resolve::Address;
 use super::source::source;
 use super::transport::{Received, Taken};
@@ -72,6 +73,34 @@ impl Stream {
             (_, Err(e)) => Err(e),
         }
     }
+
+    /// Whether both ends are on this machine, and the kernel hands bytes over
+    /// at once.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Stream::Unix(_))
+    }
+
+    /// The socket's descriptor.
+    #[inline]
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        each!(self, socket => socket.as_fd())
+    }
+
+    /// Makes the end that the other side sees a reset.
+    pub fn reset(&self) {
+        if let Stream::Tcp(socket) = self {
+            // Without it the end is a usual one, which does no harm.
+            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// The address that the other side has connected to.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(socket) => socket.local_addr().ok().map(canonical),
+            Stream::Unix(_) => None,
+        }
+    }
 }
 
 /// A short read or write of a TCP socket proves that nothing more is there or
@@ -108,24 +137,16 @@ pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-impl Stream {
-    /// See [`Transport::read`](super::Transport::read).
-    ///
-    /// # Errors
-    /// `WouldBlock`, or what broke the connection.
+impl Carrier for Stream {
     #[inline]
-    pub fn read(&mut self, into: &mut [u8]) -> io::Result<Received> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<Received> {
         let bytes = each!(self, socket => socket.read(into))?;
         let drained = SHORT_IS_ALL && bytes < into.len() && matches!(self, Stream::Tcp(_));
         Ok(Received { bytes, drained })
     }
 
-    /// See [`Transport::write`](super::Transport::write).
-    ///
-    /// # Errors
-    /// `WouldBlock`, or what broke the connection.
     #[inline]
-    pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<Taken> {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<Taken> {
         let (bytes, offered) = match slices {
             [slice] => (each!(self, socket => socket.write(slice))?, slice.len()),
             _ => (
@@ -137,25 +158,7 @@ impl Stream {
         Ok(Taken { bytes, full })
     }
 
-    /// The address that the other side has connected to.
-    pub fn local_address(&self) -> Option<SocketAddr> {
-        match self {
-            Stream::Tcp(socket) => socket.local_addr().ok().map(canonical),
-            Stream::Unix(_) => None,
-        }
-    }
-
-    /// The socket's descriptor.
-    #[inline]
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
-        each!(self, socket => socket.as_fd())
-    }
-
-    /// Ends the writing side.
-    ///
-    /// # Errors
-    /// What broke the connection.
-    pub fn finish(&mut self) -> io::Result<()> {
+    fn finish(&mut self) -> io::Result<()> {
         each!(self, socket => socket.shutdown(Shutdown::Write))
     }
 }

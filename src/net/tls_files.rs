@@ -28,11 +28,13 @@ pub struct ServerTls {
     pub resumes: bool,
 }
 
-/// TLS towards a backend.
+/// TLS towards a backend, or another server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTls {
     /// Who may sign the backend's certificate; `None`: the public authorities.
     pub ca: Option<PathBuf>,
+    /// Whether the public authorities may as well.
+    pub public_too: bool,
     /// Whether any certificate will do.
     pub insecure: bool,
     /// What the backend is shown, if anything: a certificate chain ...

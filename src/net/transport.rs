@@ -2,7 +2,7 @@
 //! socket, with or without TLS, or a pair of buffers in a test.
 
 use super::pipe::Pipe;
-use super::tls::Acceptor;
+use super::tls::{Acceptor, Connector};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -81,6 +81,19 @@ pub struct Lent {
 
 /// A stream of bytes in both directions that never blocks.
 pub trait Transport {
+    /// Whether everything is there now that was begun: the connection, and TLS
+    /// over it.
+    ///
+    /// # Errors
+    /// Why it failed.
+    fn connected(&mut self, lent: &mut Lent) -> io::Result<bool>;
+
+    /// Begins TLS as the client, within TLS if that was begun before.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    fn connect_tls(&mut self, connector: &Connector) -> io::Result<()>;
+
     /// Reads what has come, at most as much as `into` holds.
     ///
     /// # Errors
@@ -134,4 +147,12 @@ pub trait Transport {
     /// What is known of the other side over TLS; `None` without TLS, and until
     /// its handshake is over.
     fn secured(&self) -> Option<Secured>;
+
+    /// Whether what was written arrives though the connection is dropped with
+    /// bytes unread. A TCP socket would send a reset, which overtakes it.
+    fn may_be_dropped(&self) -> bool;
+
+    /// Makes the other side see that the end is not a good one, where that can
+    /// be told; to be dropped then.
+    fn reset(&mut self);
 }

@@ -1,24 +1,22 @@
-//! Which backend a tunnel gets, and how it is reached.
+//! What is known of backends: their addresses, their tunnels, and which of them
+//! failed.
 //!
-//! Of a route's backends the one with the fewest tunnels is dialled first, and
-//! each of its addresses in turn; a failure leads to the next, unseen by the
-//! client. Where there is another backend, one that failed is passed over for
-//! a second. What is known of a backend lives as long as the process, so that
-//! counts stay right over a reload.
+//! Of a route's backends the one with the fewest tunnels is dialled first; a
+//! failure leads to the next, unseen by the client (see [`Dial`](super::dial)).
+//! Where there is another backend, one that failed is passed over for a second.
+//! What is known of a backend lives as long as the process, so that counts stay
+//! right over a reload.
 
-use super::connects::{Connects, cause};
+use super::connects::Connects;
 use super::settings::Settings;
 use crate::address::Backend;
-use crate::net::tls::Connector;
-use crate::net::{Address, Socket, Stream, resolve};
+use crate::net::{Address, resolve};
+use crate::tunnel::Ration;
 use crate::tunnel::policy::Route;
-use crate::tunnel::{Label, Ration, Refusal};
-use log::warn;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a backend that failed is passed over where there is another.
@@ -104,34 +102,6 @@ impl State {
     }
 }
 
-/// An attempt to get a backend for a tunnel.
-#[derive(Debug)]
-pub struct Dial {
-    /// Who wants it.
-    label: Label,
-    /// As long as this is there, it is still wanted.
-    wish: Arc<()>,
-    /// The route's place in the tally.
-    place: usize,
-    /// A backend that is none of the route's, until its addresses are there.
-    stranger: Option<Backend>,
-    /// The backends that were not dialled yet, and how to ask each for TLS.
-    left: Vec<(Key, Option<Connector>)>,
-    several: bool,
-    most: Option<usize>,
-    timeout: Duration,
-    /// The one that is being dialled; the tunnel counts as its own already.
-    chosen: Option<Key>,
-    /// How it is asked for TLS.
-    connector: Option<Connector>,
-    /// How many of its addresses were tried.
-    tried: usize,
-    /// The connection that is being made, and when it takes too long.
-    socket: Option<(Socket, Instant)>,
-    /// What to tell the client if no backend is left.
-    refusal: Option<Refusal>,
-}
-
 impl Backends {
     /// Learns addresses, of new backends and of known ones.
     pub fn learn(&mut self, resolved: Resolved) {
@@ -150,15 +120,6 @@ impl Backends {
                 }
             }
         }
-    }
-
-    /// Looks up a backend that has a name only.
-    fn look_up(&mut self, key: Key) -> io::Result<()> {
-        let state = &mut self.states[key];
-        if state.addresses.is_empty() {
-            state.addresses = resolve(&state.name)?;
-        }
-        Ok(())
     }
 
     /// The name of a backend.
@@ -189,7 +150,8 @@ impl Backends {
         known.unwrap_or_default()
     }
 
-    fn connects_mut(&mut self, place: usize) -> &mut Connects {
+    /// The same, to be added to.
+    pub fn connects_mut(&mut self, place: usize) -> &mut Connects {
         if self.connects.len() <= place {
             self.connects.resize_with(place + 1, Connects::default);
         }
@@ -201,297 +163,52 @@ impl Backends {
         self.states[key].tunnels -= 1;
     }
 
-    /// Starts the search for a backend of this route, or for the one that was
-    /// chosen. Where that is none of the route's, its addresses are to be
-    /// [`meet`](Dial::meet)ed first.
-    pub fn dial(
-        &self,
-        route: &Route,
-        connectors: &[Option<Connector>],
-        chosen: Option<&Backend>,
-        place: usize,
-        label: Label,
-    ) -> Dial {
-        let stranger = chosen
-            .filter(|chosen| !route.backends.contains(chosen))
-            .cloned();
-        let left: Vec<_> = route
-            .backends
-            .iter()
-            .zip(connectors)
-            .filter(|(name, _)| chosen.is_none_or(|chosen| chosen == *name))
-            .filter_map(|(name, connector)| Some((*self.keys.get(name)?, connector.clone())))
-            .collect();
-        Dial {
-            label,
-            wish: Arc::default(),
-            place,
-            stranger,
-            several: left.len() > 1,
-            left,
-            most: route.max_connections_per_backend,
-            timeout: route.timeouts.connect,
-            chosen: None,
-            connector: None,
-            tried: 0,
-            socket: None,
-            refusal: None,
-        }
-    }
-}
-
-impl Dial {
-    /// What tells from afar whether this attempt is still going on.
-    pub fn wish(&self) -> Weak<()> {
-        Arc::downgrade(&self.wish)
+    /// A backend's place in the table, if it is known.
+    pub fn key(&self, name: &Backend) -> Option<Key> {
+        self.keys.get(name).copied()
     }
 
-    /// The backend whose addresses have to be there before it can be dialled.
-    pub fn stranger(&self) -> Option<&Backend> {
-        self.stranger.as_ref()
+    /// How many tunnels it has.
+    pub fn tunnels(&self, key: Key) -> usize {
+        self.states[key].tunnels
     }
 
-    /// Learns the addresses of the stranger, or why there are none.
-    pub fn meet(&mut self, found: io::Result<Vec<Address>>, backends: &mut Backends) {
-        let Some(name) = self.stranger.take() else {
-            return;
-        };
-        match found {
-            Ok(addresses) => {
-                backends.learn(Resolved::from([(name.clone(), addresses)]));
-                self.left
-                    .extend(backends.keys.get(&name).map(|&key| (key, None)));
-            }
-            Err(e) => {
-                backends.connects_mut(self.place).failed("name");
-                warn!("{}: cannot resolve backend {name}: {e}", self.label);
-                self.refusal = Some(Refusal::BackendUnreachable);
-            }
-        }
+    /// Whether it is passed over where there is another.
+    pub fn is_resting(&self, key: Key, now: Instant) -> bool {
+        let until = self.states[key].down_until;
+        until.is_some_and(|until| now < until)
     }
 
-    /// The connection that is being made.
-    pub fn socket(&mut self) -> Option<&mut Socket> {
-        self.socket.as_mut().map(|(socket, _)| socket)
+    /// One more tunnel is to be its own. The backend is to be
+    /// [`release`](Backends::release)d when the tunnel is over.
+    pub fn take(&mut self, key: Key) {
+        self.states[key].tunnels += 1;
     }
 
-    /// When the connection that is being made takes too long.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.socket.as_ref().map(|(_, until)| *until)
-    }
-
-    /// The backend and the connection to it, once that is made. The backend is
-    /// to be [`release`](Backends::release)d when the tunnel is over.
-    pub fn take(mut self, backends: &mut Backends, now: Instant) -> Option<(Key, Socket)> {
-        let (key, (socket, until)) = (self.chosen?, self.socket.take()?);
-        let left = until.saturating_duration_since(now);
-        let took = self.timeout.saturating_sub(left);
-        backends.connects_mut(self.place).times.add(took);
-        let state = &mut backends.states[key];
-        (state.down_until, state.failed_at) = (None, None);
-        Some((key, socket))
-    }
-
-    /// Ends the attempt: the client does not want it any more.
-    pub fn abandon(mut self, backends: &mut Backends) {
-        if let Some(key) = self.chosen.take() {
-            backends.release(key);
-        }
-    }
-
-    /// Begins a connection to the next address, of this backend or the next.
+    /// The addresses of a backend, which are looked up if it has a name only.
     ///
     /// # Errors
-    /// What to tell the client: no backend is left.
-    pub fn next(&mut self, backends: &mut Backends, now: Instant) -> Result<(), Refusal> {
-        loop {
-            self.socket = None;
-            let address = self
-                .chosen
-                .and_then(|key| backends.states[key].addresses.get(self.tried));
-            let Some(address) = address else {
-                self.give_up(backends, now);
-                self.choose(backends, now)?;
-                continue;
-            };
-            self.tried += 1;
-            match connect(address, self.connector.as_ref()) {
-                Ok(socket) => {
-                    self.socket = Some((socket, now + self.timeout));
-                    return Ok(());
-                }
-                Err(e) => self.failed(&e, backends, now),
-            }
+    /// What the resolver says.
+    pub fn addresses(&mut self, key: Key) -> io::Result<Vec<Address>> {
+        let state = &mut self.states[key];
+        if state.addresses.is_empty() {
+            state.addresses = resolve(&state.name)?;
+        }
+        Ok(state.addresses.clone())
+    }
+
+    /// It has failed, and rests a while where there are `several`.
+    pub fn fails(&mut self, key: Key, several: bool, now: Instant) {
+        let state = &mut self.states[key];
+        state.failed_at = Some(now);
+        if several {
+            state.down_until = Some(now + REST);
         }
     }
 
-    /// Notes why the connection that was begun is not made.
-    pub fn failed(&mut self, error: &io::Error, backends: &mut Backends, now: Instant) {
-        backends.connects_mut(self.place).failed(cause(error));
-        let may_log = backends.ration.allows(now);
-        let Some(state) = self.chosen.map(|key| &backends.states[key]) else {
-            return;
-        };
-        let tried = self.tried.checked_sub(1);
-        match tried.and_then(|at| state.addresses.get(at)) {
-            _ if !may_log => {}
-            Some(Address::Tcp(address)) if state.addresses.len() > 1 => {
-                warn!(
-                    "{}: backend {} at {address}: {error}",
-                    self.label, state.name
-                );
-            }
-            _ => warn!("{}: backend {}: {error}", self.label, state.name),
-        }
-        self.refusal = Some(match error.kind() {
-            ErrorKind::TimedOut => Refusal::BackendTimeout,
-            // A Unix socket whose backlog is full.
-            ErrorKind::WouldBlock => Refusal::BackendsFull,
-            _ => Refusal::BackendUnreachable,
-        });
-    }
-
-    /// All addresses of the backend have failed.
-    fn give_up(&mut self, backends: &mut Backends, now: Instant) {
-        if let Some(key) = self.chosen.take() {
-            backends.release(key);
-            let state = &mut backends.states[key];
-            state.failed_at = Some(now);
-            if self.several {
-                state.down_until = Some(now + REST);
-            }
-        }
-    }
-
-    /// Goes to the backend with the fewest tunnels of those that are left.
-    fn choose(&mut self, backends: &mut Backends, now: Instant) -> Result<(), Refusal> {
-        let states = &backends.states;
-        let is_down = |key: Key| states[key].down_until.is_some_and(|until| now < until);
-        let is_full = |key: Key| self.most.is_some_and(|most| states[key].tunnels >= most);
-        let usable = self.left.iter().enumerate();
-        let usable = usable.filter(|(_, (key, _))| !is_down(*key) && !is_full(*key));
-        let Some((place, _)) = usable.min_by_key(|(_, (key, _))| states[*key].tunnels) else {
-            return Err(match self.refusal.take() {
-                Some(refusal) if !self.several => refusal,
-                None if self.left.iter().all(|(key, _)| is_full(*key)) => Refusal::BackendsFull,
-                _ => Refusal::BackendsDown,
-            });
-        };
-        let (key, connector) = self.left.remove(place);
-        self.connector = connector;
-        self.chosen = Some(key);
-        self.tried = 0;
-        backends.states[key].tunnels += 1;
-        if let Err(e) = backends.look_up(key) {
-            let name = &backends.states[key].name;
-            warn!("{}: cannot resolve backend {name}: {e}", self.label);
-            self.refusal = Some(Refusal::BackendUnreachable);
-        }
-        Ok(())
-    }
-}
-
-/// Begins a connection, with TLS over it if the backend is asked for that.
-fn connect(address: &Address, connector: Option<&Connector>) -> io::Result<Socket> {
-    let mut socket = Socket::new(Stream::connect(address)?);
-    if let Some(connector) = connector {
-        socket.connect_tls(connector)?;
-    }
-    Ok(socket)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::{Lent, Peer};
-    use std::net::{SocketAddr, TcpListener};
-
-    /// A route to these addresses, one backend each, and the table for it.
-    fn route(addresses: &[SocketAddr]) -> (Route, Backends) {
-        let backends = addresses
-            .iter()
-            .map(|a| format!("{a}").parse().expect("an address"));
-        let route = Route {
-            backends: backends.collect(),
-            ..Route::default()
-        };
-        let mut table = Backends::default();
-        table.learn(resolve_all(std::slice::from_ref(&route)).expect("addresses resolve"));
-        (route, table)
-    }
-
-    /// An address where nobody listens.
-    fn closed() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-    }
-
-    /// Dials until the connection stands or is refused.
-    fn outcome(route: &Route, table: &mut Backends, now: Instant) -> Result<Key, Refusal> {
-        let label = Label::new(1, Peer::Unix);
-        let mut dial = table.dial(route, &vec![None; route.backends.len()], None, 0, label);
-        dial.next(table, now)?;
-        loop {
-            match dial
-                .socket()
-                .expect("a connection is being made")
-                .connected(&mut Lent::default())
-            {
-                Ok(true) => return Ok(dial.take(table, now).expect("it stands").0),
-                Ok(false) => std::thread::yield_now(),
-                Err(e) => {
-                    dial.failed(&e, table, now);
-                    dial.next(table, now)?;
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_single_backend_that_refuses_is_unreachable_each_time() {
-        let (route, mut table) = route(&[closed()]);
-        let now = Instant::now();
-        for _ in 0..2 {
-            assert_eq!(
-                outcome(&route, &mut table, now),
-                Err(Refusal::BackendUnreachable)
-            );
-        }
-    }
-
-    #[test]
-    fn several_backends_are_tried_in_turn_and_a_dead_one_rests() {
-        let alive = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (route, mut table) = route(&[closed(), alive.local_addr().unwrap()]);
-        let now = Instant::now();
-        let key = outcome(&route, &mut table, now).expect("the second is alive");
-        let dead = 1 - key;
-        assert!(
-            table.states[dead]
-                .down_until
-                .is_some_and(|until| until == now + REST)
-        );
-        drop(alive);
-        assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendsDown));
-        assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendsDown));
-    }
-
-    #[test]
-    fn the_backend_with_the_fewest_tunnels_is_taken_until_all_are_full() {
-        let listeners = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let addresses = listeners.each_ref().map(|l| l.local_addr().unwrap());
-        let (mut route, mut table) = route(&addresses);
-        route.max_connections_per_backend = Some(2);
-        let now = Instant::now();
-        let mut keys: Vec<_> = (0..4)
-            .map(|_| outcome(&route, &mut table, now).expect("there is room"))
-            .collect();
-        keys.sort_unstable();
-        assert_eq!(keys, [0, 0, 1, 1]);
-        assert_eq!(outcome(&route, &mut table, now), Err(Refusal::BackendsFull));
-        table.release(1);
-        assert_eq!(outcome(&route, &mut table, now), Ok(1));
+    /// It has not.
+    pub fn works(&mut self, key: Key) {
+        let state = &mut self.states[key];
+        (state.down_until, state.failed_at) = (None, None);
     }
 }

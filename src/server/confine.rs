@@ -161,6 +161,8 @@ impl Plan {
         }
         match self.identity {
             Identity::Same => {}
+            // It is whoever the programs are that it connects.
+            Identity::StillRoot if !settings.serves() => {}
             Identity::StillRoot => warn!(
                 "running as root: start as another user, or let adit serve become one with \
                  `user`; user = \"root\" says that root is meant"

@@ -93,7 +93,8 @@ impl Server {
         }
         self.idle_since.get_or_insert(self.now);
         if let Some(well) = self.only {
-            return Some(End::Served(well));
+            let failure = self.failure.take();
+            return Some(failure.map_or(End::Served(well), End::Failed));
         }
         if self.drain_at.is_some() {
             if self.close_at.is_some() {

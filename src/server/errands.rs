@@ -7,13 +7,15 @@
 //! is told so at once. What nobody wants any more when its turn comes, since the
 //! client has left, is not done.
 
-use super::Server;
-use super::backends::{Dial, literal};
-use super::fault::contain;
+use super::backends::literal;
+use super::dial::{Dial, Progress};
+use super::fault::{Fault, contain};
+use super::ground::{Ground, Wanted};
+use super::{INTEREST, Server, token_of};
 use crate::address::Backend;
 use crate::net::{Address, resolve};
-use crate::tunnel::Refusal;
 use crate::tunnel::auth::PasswordCheck;
+use crate::tunnel::{Refusal, Scratch, Side};
 use log::error;
 use mio::Waker;
 use std::io;
@@ -103,7 +105,7 @@ pub(super) fn start(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<()
 /// All threads that do errands.
 pub struct Errands {
     passwords: Worker<Box<PasswordCheck>, Result<(), Refusal>>,
-    names: Worker<Backend, io::Result<Vec<Address>>>,
+    names: Worker<Backend, (Backend, io::Result<Vec<Address>>)>,
 }
 
 impl Errands {
@@ -111,9 +113,14 @@ impl Errands {
     pub fn new(waker: &Arc<Waker>) -> Self {
         Errands {
             passwords: Worker::new("passwords", |check| check.run(), waker.clone()),
-            names: Worker::new("names", |backend| resolve(&backend), waker.clone()),
+            names: Worker::new("names", look_up, waker.clone()),
         }
     }
+}
+
+fn look_up(name: Backend) -> (Backend, io::Result<Vec<Address>>) {
+    let found = resolve(&name);
+    (name, found)
 }
 
 impl Server {
@@ -125,17 +132,20 @@ impl Server {
         };
         let (label, chosen) = (slot.tunnel.label(), slot.tunnel.backend());
         let ticket = (key, label.id);
-        let dial = self.backends.dial(
-            &self.settings.routes[route],
-            &self.connectors[route],
-            chosen,
-            self.tally.place(route),
+        let (rules, ways) = (&self.settings.routes[route], &self.ways[route]);
+        let wanted = Wanted {
             label,
-        );
+            token: token_of(key, Side::Backend),
+            place: self.tally.place(route),
+        };
+        let mut dial = Dial::new(rules, &ways.backends, chosen, &self.backends, wanted);
+        if let Some(quest) = &ways.quest {
+            dial.seek(quest, self.settings.handshake_timeout);
+        }
         let password = slot.tunnel.take_password();
         let wish = dial.wish();
         slot.dial = Some(Box::new(dial));
-        let rate = self.settings.routes[route].new_connections_per_second;
+        let rate = rules.new_connections_per_second;
         let entered = self.guard.enter(route, rate, self.now);
         if entered.is_err() {
             return self.unless_refused(key, entered);
@@ -155,26 +165,89 @@ impl Server {
         let Some(slot) = self.table.get(key) else {
             return;
         };
-        let ticket = (key, slot.tunnel.label().id);
         slot.tunnel.password_was_right();
-        let Some(mut dial) = slot.dial.take() else {
-            return;
-        };
-        if let Some(what) = dial.stranger().cloned() {
-            let Some(addresses) = literal(&what) else {
-                let wish = dial.wish();
-                slot.dial = Some(dial);
-                let asked = self.errands.names.ask(Job { ticket, wish, what });
-                return self.unless_refused(key, asked);
-            };
-            dial.meet(Ok(addresses), &mut self.backends);
+        if let Some(mut dial) = slot.dial.take() {
+            dial.begin();
+            self.advance(key, dial);
         }
-        self.begin(key, dial);
     }
 
-    fn begin(&mut self, key: usize, mut dial: Box<Dial>) {
-        let next = dial.next(&mut self.backends, self.now);
-        self.dialled(key, dial, next);
+    /// Looks how far the dialling of a backend is, and what it needs.
+    pub(super) fn advance(&mut self, key: usize, mut dial: Box<Dial>) {
+        loop {
+            let progress = self.with_ground(|ground| dial.look(ground));
+            let progress = progress.unwrap_or_else(|fault| {
+                self.scratch = Scratch::default();
+                dial.give_reason(Refusal::BackendUnreachable, fault.to_string(), false);
+                Progress::Failed(Refusal::BackendUnreachable)
+            });
+            match progress {
+                Progress::Waiting => return self.keep(key, dial),
+                Progress::Lookup => {
+                    let Some(name) = dial.stranger().cloned() else {
+                        return self.keep(key, dial);
+                    };
+                    let Some(addresses) = literal(&name) else {
+                        return self.look_up(key, dial, name);
+                    };
+                    dial.meet(&name, Ok(addresses), &mut self.backends);
+                }
+                Progress::Arrived(backend, arrival) => {
+                    let name = dial.name(backend, &self.backends);
+                    self.with_context(key, |slot, cx| {
+                        slot.backend = Some(backend);
+                        slot.tunnel.connected(*arrival, &name, cx);
+                    });
+                    return;
+                }
+                Progress::Failed(refusal) => {
+                    let why = dial.why().map(str::to_owned);
+                    dial.abandon(&mut self.backends);
+                    self.with_context(key, |slot, cx| {
+                        slot.tunnel.unreachable(&refusal, why.as_deref(), cx);
+                    });
+                    return;
+                }
+            }
+        }
+    }
+
+    fn look_up(&mut self, key: usize, mut dial: Box<Dial>, name: Backend) {
+        let Some(slot) = self.table.get(key) else {
+            return;
+        };
+        let ticket = (key, slot.tunnel.label().id);
+        dial.waits_for_addresses(self.now);
+        let (wish, what) = (dial.wish(), name);
+        slot.dial = Some(dial);
+        let asked = self.errands.names.ask(Job { ticket, wish, what });
+        self.unless_refused(key, asked);
+    }
+
+    fn keep(&mut self, key: usize, dial: Box<Dial>) {
+        if let Some(slot) = self.table.get(key) {
+            slot.dial = Some(dial);
+        }
+    }
+
+    /// Lends a dial what it needs, unless it is at fault.
+    fn with_ground<R>(&mut self, work: impl FnOnce(&mut Ground<'_>) -> R) -> Result<R, Fault> {
+        let mut ground = Ground {
+            backends: &mut self.backends,
+            registry: self.poll.registry(),
+            interest: INTEREST,
+            scratch: &mut self.scratch,
+            now: self.now,
+        };
+        contain(|| work(&mut ground))
+    }
+
+    /// Ends the search for a backend that a tunnel has given up.
+    pub(super) fn forget_dial(&mut self, key: usize) {
+        let given_up = self.table.get(key).filter(|slot| !slot.tunnel.is_opening());
+        if let Some(dial) = given_up.and_then(|slot| slot.dial.take()) {
+            dial.abandon(&mut self.backends);
+        }
     }
 
     fn unless_refused(&mut self, key: usize, asked: Result<(), Refusal>) {
@@ -197,11 +270,11 @@ impl Server {
                 self.table.enqueue(key);
             }
         }
-        while let Ok((ticket, found)) = self.errands.names.answers.try_recv() {
+        while let Ok((ticket, (name, found))) = self.errands.names.answers.try_recv() {
             if let Some(key) = self.waiting(ticket) {
                 if let Some(mut dial) = self.table.get(key).and_then(|slot| slot.dial.take()) {
-                    dial.meet(found, &mut self.backends);
-                    self.begin(key, dial);
+                    dial.meet(&name, found, &mut self.backends);
+                    self.advance(key, dial);
                 }
                 self.table.enqueue(key);
             }

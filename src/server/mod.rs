@@ -12,10 +12,11 @@ mod backends;
 mod confine;
 pub mod connects;
 mod control;
-mod dialling;
+mod dial;
 mod drain;
 mod errands;
 mod fault;
+mod ground;
 pub mod guard;
 mod limits;
 mod listening;
@@ -24,6 +25,7 @@ mod notify;
 mod pid_file;
 mod prepared;
 mod process;
+mod pursuit;
 mod reload;
 mod sandbox;
 pub mod settings;
@@ -35,7 +37,6 @@ pub use prepared::Tls;
 pub use settings::{ListenerSettings, Settings};
 
 use crate::logging::{self, Step};
-use crate::net::tls::Connector;
 use crate::net::{Inherited, Socket};
 use crate::tunnel::auth::Vault;
 use crate::tunnel::{Context, Need, Ration, Readiness, Rules, Scratch, Side, Tally};
@@ -51,7 +52,7 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use notify::Notifier;
 use pid_file::PidFile;
-use prepared::{Prepared, Watch};
+use prepared::{Prepared, Watch, Ways};
 use reload::warn_of;
 use sandbox::Allowed;
 use std::io::{self, ErrorKind};
@@ -73,7 +74,7 @@ const WAKER: Token = Token(1);
 const FIRST_TUNNEL: usize = 1024;
 
 /// How the server came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// All tunnels have ended after it was told to stop.
     Drained,
@@ -84,6 +85,8 @@ pub enum End {
     /// The one connection that it was for is over; whether a tunnel came of it
     /// and nobody misbehaved.
     Served(bool),
+    /// The one stream that it was for did not come to a good end, and why.
+    Failed(String),
 }
 
 /// The server: everything that the loop owns.
@@ -99,8 +102,8 @@ pub struct Server {
     guard: Guard,
     errands: Errands,
     vault: Vault,
-    /// For each route and each of its backends how it is asked for TLS.
-    connectors: Vec<Vec<Option<Connector>>>,
+    /// For each route where it leads.
+    ways: Vec<Ways>,
     watch: Watch,
     table: Table,
     scratch: Scratch,
@@ -121,6 +124,8 @@ pub struct Server {
     close_at: Option<Instant>,
     /// Until then requests may still become tunnels, once it stops.
     grace_until: Option<Instant>,
+    /// What went wrong with the last stream that was over.
+    failure: Option<String>,
     now: Instant,
     /// The same moment in Unix seconds.
     unix_time: u64,
@@ -178,7 +183,7 @@ impl Server {
             poll,
             errands: Errands::new(&control.waker()),
             vault: prepared.vault,
-            connectors: prepared.connectors,
+            ways: prepared.ways,
             watch: prepared.watch,
             control,
             notifier: Notifier::default(),
@@ -200,6 +205,7 @@ impl Server {
             grace_until: None,
             idle_since: Some(now),
             only: None,
+            failure: None,
             now,
             unix_time: unix_time(),
         })
@@ -336,6 +342,7 @@ impl Server {
     fn reap(&mut self) {
         for slot in self.table.reap() {
             self.only = self.only.map(|_| slot.tunnel.ended_well());
+            self.failure = slot.tunnel.failure().map(str::to_owned);
             if let Some(dial) = slot.dial {
                 dial.abandon(&mut self.backends);
             }
@@ -349,7 +356,9 @@ impl Server {
 
     /// A tunnel does what it can and gets what it needs.
     fn turn(&mut self, key: usize) {
-        self.continue_dial(key);
+        if let Some(dial) = self.table.get(key).and_then(|slot| slot.dial.take()) {
+            self.advance(key, dial);
+        }
         if self
             .table
             .get(key)
@@ -450,6 +459,10 @@ fn register(
     key: usize,
     side: Side,
 ) -> io::Result<()> {
-    let token = FIRST_TUNNEL + key * 2 + usize::from(side == Side::Backend);
-    registry.register(socket, Token(token), INTEREST)
+    registry.register(socket, token_of(key, side), INTEREST)
+}
+
+/// The token of a tunnel's connection.
+fn token_of(key: usize, side: Side) -> Token {
+    Token(FIRST_TUNNEL + key * 2 + usize::from(side == Side::Backend))
 }

@@ -8,10 +8,12 @@ use super::backends::{Resolve, Resolved};
 use super::settings::Settings;
 use crate::address::Backend;
 use crate::net::Manner;
-use crate::net::tls::{Acceptor, Connector};
+use crate::net::tls::Acceptor;
 use crate::tunnel::Entrance;
 use crate::tunnel::access::Fault;
+use crate::tunnel::approach::Step;
 use crate::tunnel::auth::Vault;
+use crate::tunnel::far::Quest;
 use crate::tunnel::policy::Route;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,8 +33,8 @@ pub struct Prepared {
     pub addresses: Resolved,
     /// For each listener how it answers TLS handshakes, if it does.
     pub acceptors: Vec<Option<Acceptor>>,
-    /// For each route and each of its backends how it is asked for TLS.
-    pub connectors: Vec<Vec<Option<Connector>>>,
+    /// For each route where it leads.
+    pub ways: Vec<Ways>,
     /// What the files of tokens and passwords say.
     pub vault: Vault,
     /// What will be wrong soon.
@@ -66,12 +68,21 @@ impl Prepared {
             settings,
             addresses,
             acceptors: tls.acceptors,
-            connectors: tls.connectors,
+            ways: tls.ways,
             vault,
             warnings,
             watch,
         })
     }
+}
+
+/// Where a route leads.
+#[derive(Clone, Debug, Default)]
+pub struct Ways {
+    /// What to do over a connection to each of its backends.
+    pub backends: Vec<Vec<Step>>,
+    /// The WebSocket server that it leads to instead.
+    pub quest: Option<Quest>,
 }
 
 impl Prepared {
@@ -105,7 +116,7 @@ impl Prepared {
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
     acceptors: Vec<Option<Acceptor>>,
-    connectors: Vec<Vec<Option<Connector>>>,
+    ways: Vec<Ways>,
     /// What will be wrong soon, or is on purpose.
     pub warnings: Vec<String>,
 }
@@ -132,11 +143,12 @@ impl Tls {
             });
         }
         for route in &settings.routes {
-            let mut of_route = Vec::new();
+            let mut ways = Ways::default();
             for backend in &route.backends {
-                of_route.push(tls.connector(route, backend, &mut faults));
+                ways.backends.push(tls.way(route, backend, &mut faults));
             }
-            tls.connectors.push(of_route);
+            ways.quest = tls.quest(route, &mut faults);
+            tls.ways.push(ways);
         }
         if faults.is_empty() {
             Ok(tls)
@@ -145,23 +157,31 @@ impl Tls {
         }
     }
 
-    fn connector(
-        &mut self,
-        route: &Route,
-        backend: &Backend,
-        faults: &mut Vec<String>,
-    ) -> Option<Connector> {
+    fn way(&mut self, route: &Route, backend: &Backend, faults: &mut Vec<String>) -> Vec<Step> {
         let Backend::Tls { host, .. } = backend else {
-            return None;
+            return Vec::new();
         };
         if route.backend_tls.insecure {
             let text = format!("the certificate of backend {backend} is not verified");
             self.warnings.push(text);
         }
-        let loaded = route.backend_tls.load(host);
-        loaded
-            .map_err(|fault| faults.push(format!("backend {backend}: {fault}")))
-            .ok()
+        match route.backend_tls.load(host) {
+            Ok(connector) => vec![Step::Tls(connector)],
+            Err(fault) => {
+                faults.push(format!("backend {backend}: {fault}"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn quest(&mut self, route: &Route, faults: &mut Vec<String>) -> Option<Quest> {
+        let far = route.far.as_ref()?;
+        if route.backend_tls.insecure {
+            let text = format!("the certificate of {} is not verified", far.url);
+            self.warnings.push(text);
+        }
+        let loaded = Quest::new(far, &route.backend_tls);
+        loaded.map_err(|fault| faults.push(fault)).ok()
     }
 }
 

@@ -57,7 +57,7 @@ impl Server {
         }
         warn_of(&prepared.warnings);
         self.backends.learn(prepared.addresses);
-        self.connectors = prepared.connectors;
+        self.ways = prepared.ways;
         self.vault = prepared.vault;
         self.watch = prepared.watch;
         let settings = prepared.settings;

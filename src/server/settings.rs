@@ -11,6 +11,7 @@ use crate::tunnel::access;
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::pages::Page;
 use crate::tunnel::policy::Route;
+use crate::url::Url;
 
 /// Everything the loop needs to know; made by `config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,20 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether clients are served, and no local programs connected.
+    pub fn serves(&self) -> bool {
+        self.routes.iter().all(|route| route.far.is_none())
+    }
+
+    /// The WebSocket servers that may show any certificate.
+    pub fn unverified(&self) -> impl Iterator<Item = &Url> {
+        let insecure = self
+            .routes
+            .iter()
+            .filter(|route| route.backend_tls.insecure);
+        insecure.filter_map(|route| Some(&route.far.as_ref()?.url))
+    }
+
     /// Whether trusted proxies send a PROXY header first at this listener.
     pub fn takes_header(&self, address: &Listen) -> bool {
         let mut listeners = self.listeners.iter();

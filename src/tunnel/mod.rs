@@ -11,13 +11,16 @@
 pub mod access;
 pub mod admin;
 mod answer;
+pub mod approach;
 #[cfg_attr(not(feature = "auth"), path = "no_auth.rs")]
 pub mod auth;
 pub mod deadlines;
 pub mod ending;
 pub mod endpoint;
+pub mod far;
 pub mod gate;
 pub mod greeting;
+pub mod guest;
 pub mod identity;
 pub mod introduction;
 pub mod label;
@@ -47,9 +50,9 @@ pub use tally::Tally;
 use crate::address::Backend;
 use crate::net::Transport;
 use crate::wire::http;
-use crate::wire::ws::handshake::HALF_CLOSE;
-use crate::wire::ws::{Connection, Role};
+use crate::wire::ws::Role;
 use admin::Visit;
+use approach::Arrival;
 use auth::PasswordCheck;
 use ending::Ending;
 use log::{debug, info};
@@ -121,8 +124,8 @@ enum Phase<T> {
     Held(Link<T>, Vec<u8>),
     /// A response is on its way, and then the end.
     Answered(Link<T>),
-    /// Nothing is left.
-    Over,
+    /// Nothing is left, but what went wrong with a stream.
+    Over(Option<Box<str>>),
 }
 
 /// One connection of a client, and all that comes of it.
@@ -258,7 +261,7 @@ impl<T: Transport> Tunnel<T> {
                 let Scratch { read, made } = &mut *cx.scratch;
                 let more = link.discard(read, &mut made.lent);
                 if link.flush(&mut made.lent).is_err() || link.is_over() {
-                    self.phase = Phase::Over;
+                    self.phase = Phase::Over(None);
                     Need::Nothing
                 } else if more {
                     Need::Turn
@@ -266,7 +269,7 @@ impl<T: Transport> Tunnel<T> {
                     Need::Event
                 }
             }
-            Phase::Over => Need::Nothing,
+            Phase::Over(_) => Need::Nothing,
         }
     }
 
@@ -274,7 +277,7 @@ impl<T: Transport> Tunnel<T> {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Open(session) => session.deadline(),
-            Phase::Over => None,
+            Phase::Over(_) => None,
             _ => self.until,
         }
     }
@@ -307,7 +310,8 @@ impl<T: Transport> Tunnel<T> {
                 }
             }
             Phase::Dialling(..) => self.refuse(&Refusal::Busy, cx),
-            Phase::Answered(_) | Phase::Over => self.phase = Phase::Over,
+            Phase::Answered(_) => self.phase = Phase::Over(None),
+            Phase::Over(_) => {}
         }
     }
 
@@ -336,50 +340,44 @@ impl<T: Transport> Tunnel<T> {
         self.is_checked = false;
     }
 
-    /// The backend is there: the client gets its 101.
-    pub fn connected(&mut self, transport: T, name: &Backend, cx: &mut Context<'_>) {
-        let Phase::Dialling(mut client, accepted) = self.take() else {
+    /// The backend is there: a WebSocket client gets its 101, a stream its way.
+    pub fn connected(&mut self, arrival: Arrival<T>, name: &str, cx: &mut Context<'_>) {
+        let Phase::Dialling(came, accepted) = self.take() else {
             return;
         };
         let Accepted {
-            accept,
-            subprotocol,
-            half_close,
-            mut early,
+            guest,
             terms,
-            description,
-            preface,
+            mut description,
             ..
         } = *accepted;
+        if let Some(name) = &arrival.agreed.subprotocol {
+            description += &format!(", subprotocol {name}");
+        }
+        let (mut session, mut early) = guest.join(came, arrival, &terms, cx.now);
         info!("{} opened: {description} -> {name}", self.label);
         cx.tally.opened(self.place());
-        client.queue().push(&http::switching_protocols(
-            &accept,
-            subprotocol.as_deref(),
-            half_close.then_some(HALF_CLOSE),
-        ));
-        let connection = Connection::new(Role::Server, terms.text, half_close);
-        let framer = terms.framing.framer(terms.max_message);
-        let mut backend = Link::new(transport);
-        backend.queue().push(&preface);
-        let mut session = Session::new(
-            (client, connection),
-            (backend, framer),
-            terms.timeouts,
-            terms.framing.carries_type(),
-            cx.now,
-        );
         session.begin(&mut early, cx.scratch, cx.now);
         self.phase = Phase::Open(session);
+    }
+
+    /// What went wrong with a stream, once it is over, if something did.
+    pub fn failure(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Over(why) => why.as_deref(),
+            _ => None,
+        }
     }
 
     /// adit is stopping: who has a tunnel is told so, who has none gets none.
     pub fn leave(&mut self, cx: &mut Context<'_>) {
         match &mut self.phase {
             Phase::Open(session) => session.leave(Ending::GoingAway, cx.now),
-            Phase::Opening(_, opening) if !opening.has_begun() => self.phase = Phase::Over,
+            Phase::Opening(_, opening) if !opening.has_begun() => {
+                self.phase = Phase::Over(None);
+            }
             Phase::Opening(..) | Phase::Dialling(..) => self.refuse(&Refusal::Draining, cx),
-            Phase::Held(..) | Phase::Answered(_) | Phase::Over => {}
+            Phase::Held(..) | Phase::Answered(_) | Phase::Over(_) => {}
         }
     }
 
@@ -438,7 +436,7 @@ impl<T: Transport> Tunnel<T> {
     }
 
     fn take(&mut self) -> Phase<T> {
-        std::mem::replace(&mut self.phase, Phase::Over)
+        std::mem::replace(&mut self.phase, Phase::Over(None))
     }
 
     /// Ends an open tunnel with its one line in the log.
@@ -451,7 +449,11 @@ impl<T: Transport> Tunnel<T> {
             return;
         };
         self.ended_well = !ending.is_misbehaviour();
+        if session.role() == Role::Client {
+            self.phase = Phase::Over(session.failure().map(Into::into));
+        }
         cx.tally.closed(self.place(), &totals, ending);
-        report::closed(self.label, ending, &totals, cx.now - self.since);
+        let lasted = cx.now - self.since;
+        report::closed(self.label, (ending, session.role()), &totals, lasted);
     }
 }

@@ -8,6 +8,7 @@ use super::access::is_bearer;
 use super::admin::Visit;
 use super::auth::{self, PasswordCheck, Vault};
 use super::greeting::Facts;
+use super::guest::{Guest, Hello};
 use super::identity::{Client, Trusted, identify};
 use super::introduction::{Introduction, Step};
 use super::link::{Link, Read};
@@ -58,24 +59,30 @@ pub enum Outcome {
 pub struct Accepted {
     /// The route's place in the list.
     pub route: usize,
-    /// `Sec-WebSocket-Accept`.
-    pub accept: String,
-    /// The subprotocol to answer with.
-    pub subprotocol: Option<String>,
-    /// Whether the client can end its half of the connection alone.
-    pub half_close: bool,
+    /// Who waits.
+    pub guest: Guest,
     /// What the log says of the tunnel.
     pub description: String,
     /// The backend of the token, where it chose one.
     pub backend: Option<Backend>,
     /// A password that has to be checked before.
     pub password: Option<Box<PasswordCheck>>,
-    /// What came behind the head.
-    pub early: Vec<u8>,
-    /// What the backend gets before that.
-    pub preface: Vec<u8>,
     /// What the route says of the tunnel.
     pub terms: Terms,
+}
+
+impl Accepted {
+    /// A plain stream, which asks for nothing: it takes the first route.
+    fn stream(route: &Route) -> Self {
+        Accepted {
+            route: 0,
+            guest: Guest::Stream,
+            description: route.framing.to_string(),
+            backend: None,
+            password: None,
+            terms: Terms::of(route),
+        }
+    }
 }
 
 /// What of a route stays with a tunnel, whatever becomes of the route.
@@ -230,6 +237,9 @@ impl Opening {
         gate: &mut dyn Gate,
         label: &mut Label,
     ) -> Outcome {
+        if let Some(route) = rules.routes.first().filter(|route| route.far.is_some()) {
+            return Outcome::Accepted(Box::new(Accepted::stream(route)));
+        }
         if let Some(introduction) = &mut self.introduction {
             let header = match introduction.read(link, &mut scratch.made.lent) {
                 Step::Incomplete => return Outcome::Incomplete,
@@ -448,14 +458,16 @@ fn decide(
     let preface = preface(choice.route, &facts, &sender.connection);
     Ok(Outcome::Accepted(Box::new(Accepted {
         route: choice.index,
-        accept: upgrade.accept(),
-        subprotocol: choice.subprotocol.map(str::to_owned),
-        half_close: upgrade.half_close,
+        guest: Guest::Web(Hello {
+            accept: upgrade.accept(),
+            subprotocol: choice.subprotocol.map(str::to_owned),
+            half_close: upgrade.half_close,
+            early: early.to_vec(),
+            preface,
+        }),
         description: describe(request.path, &choice, admission.subject.as_deref()),
         backend: admission.backend,
         password: admission.password,
-        early: early.to_vec(),
-        preface,
         terms: Terms::of(choice.route),
     })))
 }

@@ -12,10 +12,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Refusal;
 use super::access::{Auth, is_bearer};
+use super::far::Far;
 use super::greeting::Greeting;
 use crate::address::{Backend, Listen};
 use crate::net::tls_files::ClientTls;
@@ -49,6 +51,9 @@ pub struct Route {
     pub backends: Vec<Backend>,
     /// TLS towards those of them that speak it.
     pub backend_tls: ClientTls,
+    /// The WebSocket server that the route leads to instead: then what comes in
+    /// is no request, but a plain stream.
+    pub far: Option<Arc<Far>>,
     /// As many tunnels at a time to each backend; `None`: any number.
     pub max_connections_per_backend: Option<usize>,
     /// As many new tunnels a second; `None`: any number.
@@ -90,6 +95,7 @@ impl Default for Route {
             subprotocols: Vec::new(),
             backends: Vec::new(),
             backend_tls: ClientTls::default(),
+            far: None,
             max_connections_per_backend: None,
             new_connections_per_second: None,
             framing: Framing::Raw,

@@ -1,10 +1,11 @@
 //! What the log says of a connection's end: one line, or none where nobody
 //! needs to know.
 
-use super::ending::Ending;
+use super::ending::{Ending, parties};
 use super::session::Totals;
 use super::{Context, Label};
 use crate::wire::Refusal;
+use crate::wire::ws::Role;
 use log::{Level, debug, info, log, log_enabled};
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -47,11 +48,8 @@ pub fn gone(label: Label, why: Option<&io::Error>, cx: &mut Context<'_>) {
 }
 
 /// An open tunnel has ended, after so long.
-pub fn closed(label: Label, ending: &Ending, totals: &Totals, lasted: Duration) {
-    let lost = match totals.untaken {
-        0 => String::new(),
-        n => format!(", {n} B were not taken by the backend"),
-    };
+pub fn closed(label: Label, (ending, role): (&Ending, Role), totals: &Totals, lasted: Duration) {
+    let (told, lost) = (ending.told(role), lost(totals.untaken, role));
     let level = if ending.is_misbehaviour() || totals.untaken > 0 {
         Level::Warn
     } else {
@@ -62,7 +60,7 @@ pub fn closed(label: Label, ending: &Ending, totals: &Totals, lasted: Duration) 
     let tenths = (lasted.as_millis() + 50) / 100;
     log!(
         level,
-        "{label} closed: {ending}, {}, {}.{} s, in {} msgs {} B, out {} msgs {} B{lost}",
+        "{label} closed: {told}, {}, {}.{} s, in {} msgs {} B, out {} msgs {} B{lost}",
         ending.logged_code(),
         tenths / 10,
         tenths % 10,
@@ -71,4 +69,12 @@ pub fn closed(label: Label, ending: &Ending, totals: &Totals, lasted: Duration) 
         totals.down.messages,
         totals.down.bytes,
     );
+}
+
+/// What the stream has not taken, in words.
+pub fn lost(untaken: usize, role: Role) -> String {
+    match untaken {
+        0 => String::new(),
+        n => format!(", {n} B were not taken by the {}", parties(role).1),
+    }
 }

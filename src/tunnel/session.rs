@@ -11,13 +11,13 @@
 //! that it is owed; the end that the stream gets, behind everything that the
 //! peer sent; and how long either may take to answer.
 
-use super::Side;
 use super::deadlines::{Deadlines, Due};
 use super::ending::Ending;
 use super::endpoint::{Codec, Endpoint, Traffic};
 use super::link::Link;
 use super::policy::Timeouts;
 use super::relay::{Flow, Scratch, Stop, carry, relay};
+use super::{Side, report};
 use crate::net::{Lent, Transport};
 use crate::wire::framing::Framer;
 use crate::wire::ws::{Connection, Role};
@@ -46,6 +46,8 @@ pub struct Session<T> {
     down: bool,
     /// Whether the WebSocket peer will send nothing more that counts.
     web_done: bool,
+    /// Whether it has sent a Close.
+    closed: bool,
     /// Whether that side was ended behind the Close, or waits for the server's
     /// end.
     parted: bool,
@@ -87,6 +89,7 @@ impl<T: Transport> Session<T> {
             up: true,
             down: true,
             web_done: false,
+            closed: false,
             parted: false,
             last_chance: false,
             ending: None,
@@ -112,6 +115,19 @@ impl<T: Transport> Session<T> {
     /// Why the tunnel ends; `None` while it does not.
     pub fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()
+    }
+
+    /// What is wrong with the end; `None` if both sides have said all they
+    /// wanted to, and both Closes have passed.
+    pub fn failure(&self) -> Option<String> {
+        let ending = match self.ending.as_ref()? {
+            clean if clean.is_clean() && !self.closed => &Ending::ClientGone,
+            clean if clean.is_clean() && self.plain.link.waiting() == 0 => return None,
+            other => other,
+        };
+        let (told, code) = (ending.told(self.role), ending.logged_code());
+        let lost = report::lost(self.plain.link.waiting(), self.role);
+        Some(format!("{told}, {code}{lost}"))
     }
 
     /// What went through.
@@ -162,7 +178,11 @@ impl<T: Transport> Session<T> {
 
     /// Whether nothing is left to do.
     pub fn is_over(&self) -> bool {
-        self.web.link.is_over() && self.plain.link.is_over()
+        // A local program may never end its side, as a terminal does not; who
+        // has no server any more need not wait for that.
+        let plain = &self.plain.link;
+        let is_left = self.role == Role::Client && plain.may_be_dropped();
+        self.web.link.is_over() && (plain.is_over() || is_left)
     }
 
     /// When the tunnel wants [`expire`](Self::expire) to be called.
@@ -289,6 +309,7 @@ impl<T: Transport> Session<T> {
         self.plain.link.finish();
         match stop {
             Stop::Closed(close) => {
+                self.closed = true;
                 self.end(Ending::ClientClosed(close), now);
                 self.farewell = Some(now);
             }

@@ -2,8 +2,9 @@
 //! a clock that is moved by hand.
 
 use super::*;
-use crate::net::tls::Acceptor;
+use crate::net::tls::{Acceptor, Connector};
 use crate::net::{Lent, Peer, Received, Secured, Taken};
+use crate::tunnel::approach::Approach;
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::policy::Route;
 use crate::wire::framing::Framing;
@@ -34,12 +35,30 @@ struct Far {
     refuses: Option<ErrorKind>,
     writes: usize,
     reads: usize,
+    /// Whether it saw a reset.
+    reset: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Fake(Rc<RefCell<Far>>);
 
 impl Transport for Fake {
+    fn connected(&mut self, _: &mut Lent) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn connect_tls(&mut self, _: &Connector) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn may_be_dropped(&self) -> bool {
+        false
+    }
+
+    fn reset(&mut self) {
+        self.0.borrow_mut().reset = true;
+    }
+
     fn read(&mut self, into: &mut [u8], _: &mut Lent) -> io::Result<Received> {
         let mut far = self.0.borrow_mut();
         far.reads += 1;
@@ -223,8 +242,10 @@ impl World {
 
     fn backend_is_there(&mut self) {
         let backend = self.backend.clone();
-        let name = Backend::Abstract("fake".into());
-        self.context(|tunnel, cx| tunnel.connected(backend, &name, cx));
+        let mut approach = Approach::new(backend, Vec::new());
+        assert!(approach.advance(&mut self.scratch).unwrap());
+        let arrival = approach.arrive();
+        self.context(|tunnel, cx| tunnel.connected(arrival, "fake", cx));
         self.pump();
     }
 
@@ -1063,4 +1084,149 @@ fn who_has_no_address_is_in_no_network() {
     world.pump();
     let answer = world.take_client_received();
     assert!(answer.starts_with(b"HTTP/1.1 403 "));
+}
+
+/// A request that offers to end its half alone.
+fn request_with_half_close() -> Vec<u8> {
+    let offer = "Sec-WebSocket-Extensions: adit-half-close\r\n\r\n";
+    let end = REQUEST.len() - 2;
+    [&REQUEST[..end], offer.as_bytes()].concat()
+}
+
+#[test]
+fn a_client_that_ends_its_half_still_gets_the_answer() {
+    let mut world = World::connected(Route::default());
+    world.client_sends(&request_with_half_close());
+    assert_eq!(world.pump(), Need::Backend(0));
+    world.backend_is_there();
+    let head = String::from_utf8(world.take_client_received()).unwrap();
+    assert!(head.contains("\r\nSec-WebSocket-Extensions: adit-half-close\r\n"));
+    world.client_sends(&[frame(0x82, b"question"), frame(0x8b, b"")].concat());
+    world.pump();
+    assert_eq!(world.backend_received(), b"question");
+    assert!(world.backend.0.borrow().finished);
+    assert_eq!(world.ending(), None);
+    world.client_sends(&frame(0x89, b"there?"));
+    world.backend_sends(b"answer");
+    world.pump();
+    assert_eq!(
+        frames(&world.take_client_received()),
+        [(0x8a, b"there?".to_vec()), (0x82, b"answer".to_vec())]
+    );
+    world.backend.0.borrow_mut().ends = Some(EOF);
+    world.pump();
+    assert_eq!(close_code(&world.take_client_received()), Some(1000));
+}
+
+/// A local stream, in the client's place, that is led to a WebSocket server, in
+/// the backend's.
+fn stream(half_close: bool, framing: Framing) -> World {
+    let far = crate::url::Url::websocket("ws://h/").unwrap();
+    let mut world = World::connected(Route {
+        far: Some(std::sync::Arc::new(far::Far::at(far))),
+        framing,
+        ..Route::default()
+    });
+    assert_eq!(world.pump(), Need::Backend(0));
+    let mut approach = Approach::new(world.backend.clone(), Vec::new());
+    assert!(approach.advance(&mut world.scratch).unwrap());
+    let mut arrival = approach.arrive();
+    arrival.agreed.half_close = half_close;
+    world.context(|tunnel, cx| tunnel.connected(arrival, "ws://h/", cx));
+    world.pump();
+    world
+}
+
+/// The frames of a client, unmasked.
+fn unmasked(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut frames = Vec::new();
+    while !bytes.is_empty() {
+        let (head, len) = Header::parse(bytes, Role::Server)
+            .expect("valid")
+            .expect("whole");
+        let end = len + head.len as usize;
+        let mut payload = bytes[len..end].to_vec();
+        mask::apply(&mut payload, head.mask.expect("masked"));
+        frames.push((bytes[0], payload));
+        bytes = &bytes[end..];
+    }
+    frames
+}
+
+#[test]
+fn a_stream_speaks_as_a_client() {
+    let mut world = stream(false, Framing::Lines);
+    world.client_sends(b"one\ntwo\n");
+    world.backend_sends(b"\x81\x05hello\x89\x01?\x82\x02\x00\x01");
+    world.pump();
+    assert_eq!(world.take_client_received(), b"hello\n\x00\x01\n");
+    let pong = (0x8a, b"?".to_vec());
+    let mut sent = unmasked(&world.backend_received());
+    sent.retain(|frame| *frame != pong);
+    assert_eq!(sent, [(0x81, b"one".to_vec()), (0x81, b"two".to_vec())]);
+}
+
+#[test]
+fn a_client_answers_a_close_and_lets_the_server_end_first() {
+    let mut world = stream(false, Framing::Raw);
+    world.backend_sends(b"\x82\x04last\x88\x02\x03\xe8");
+    world.pump();
+    assert_eq!(world.take_client_received(), b"last");
+    assert!(world.client.0.borrow().finished);
+    assert_eq!(unmasked(&world.backend_received()), [(0x88, vec![3, 232])]);
+    assert!(!world.backend.0.borrow().finished, "RFC 6455 7.1.1");
+    world.backend.0.borrow_mut().ends = Some(EOF);
+    world.client.0.borrow_mut().ends = Some(EOF);
+    assert_eq!(world.pump(), Need::Nothing);
+    assert!(world.backend.0.borrow().finished);
+    assert_eq!(world.tunnel.failure(), None);
+}
+
+#[test]
+fn a_stream_that_ends_says_so_as_far_as_the_server_understands_it() {
+    for half_close in [false, true] {
+        let mut world = stream(half_close, Framing::Raw);
+        world.client_sends(b"question");
+        world.client.0.borrow_mut().ends = Some(EOF);
+        world.pump();
+        let end = if half_close {
+            (0x8b, Vec::new())
+        } else {
+            (0x88, vec![3, 232])
+        };
+        let sent = unmasked(&world.backend_received());
+        assert_eq!(sent, [(0x82, b"question".to_vec()), end]);
+        world.backend_sends(b"\x82\x06answer\x88\x02\x03\xe8");
+        world.backend.0.borrow_mut().ends = Some(EOF);
+        assert_eq!(world.pump(), Need::Nothing);
+        assert_eq!(world.take_client_received(), b"answer");
+        assert_eq!(world.tunnel.failure(), None);
+    }
+}
+
+#[test]
+fn a_stream_that_is_gone_ends_a_websocket_that_still_was_to_answer() {
+    let mut world = stream(true, Framing::Raw);
+    world.client.0.borrow_mut().ends = Some(EOF);
+    world.pump();
+    world.client.0.borrow_mut().refuses = Some(ErrorKind::BrokenPipe);
+    world.backend_sends(b"\x82\x06answer");
+    world.pump();
+    let sent = unmasked(&world.backend_received());
+    assert_eq!(sent.last(), Some(&(0x88, vec![3, 232])));
+}
+
+#[test]
+fn a_stream_that_cannot_be_led_anywhere_is_reset() {
+    let mut world = World::connected(Route {
+        far: stream(false, Framing::Raw).routes.remove(0).far,
+        ..Route::default()
+    });
+    assert_eq!(world.pump(), Need::Backend(0));
+    let refusal = Refusal::BackendUnreachable;
+    world.context(|tunnel, cx| tunnel.unreachable(&refusal, Some("nobody there"), cx));
+    assert_eq!(world.pump(), Need::Nothing);
+    assert!(world.client.0.borrow().reset);
+    assert_eq!(world.client.0.borrow().received, b"");
+    assert_eq!(world.tunnel.failure(), Some("nobody there"));
 }

@@ -80,7 +80,7 @@ impl ClientTls {
     pub fn load(&self, host: &str) -> Result<Connector, String> {
         let provider = Arc::new(default_provider());
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| format!("backend {host}: no name that a certificate can have"))?;
+            .map_err(|_| format!("{host}: no name that a certificate can have"))?;
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|e| format!("cannot set up TLS: {e}"))?;
@@ -88,12 +88,13 @@ impl ClientTls {
             let any = Arc::new(AnyCertificate(provider.clone()));
             builder.dangerous().with_custom_certificate_verifier(any)
         } else {
-            let roots = match &self.ca {
+            let mut roots = match &self.ca {
                 Some(ca) => roots(ca)?,
-                None => RootCertStore {
-                    roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-                },
+                None => RootCertStore::empty(),
             };
+            if self.ca.is_none() || self.public_too {
+                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            }
             builder.with_root_certificates(roots)
         };
         let config = match (self.cert.clone(), self.key.clone()) {

@@ -9,7 +9,7 @@ mod certificate;
 mod records;
 mod x509;
 
-use super::stream::Stream;
+use super::carrier::Carrier;
 use super::transport::{Lent, Received, Secured, Taken};
 use crate::queue::WriteQueue;
 use certificate::Wish;
@@ -41,6 +41,33 @@ pub struct Acceptor(Arc<ServerConfig>);
 pub struct Connector {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+}
+
+impl Connector {
+    /// Asks a server of another name, with all else the same: what one
+    /// connection learns for its resumption, the others know.
+    ///
+    /// # Errors
+    /// That this is no name that a certificate can have.
+    pub fn to(&self, host: &str) -> Result<Connector, String> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("{host}: no name that a certificate can have"))?;
+        Ok(Connector {
+            config: self.config.clone(),
+            name,
+        })
+    }
+
+    /// The name that the certificate must have.
+    pub fn name(&self) -> String {
+        self.name.to_str().into_owned()
+    }
+
+    /// Says that HTTP/1.1 will be spoken.
+    pub fn for_http(mut self) -> Connector {
+        Arc::make_mut(&mut self.config).alpn_protocols = vec![b"http/1.1".to_vec()];
+        self
+    }
 }
 
 enum Connection {
@@ -151,10 +178,10 @@ impl Session {
     ///
     /// # Errors
     /// Why it failed.
-    pub fn handshake(&mut self, stream: &mut Stream, lent: &mut Lent) -> io::Result<bool> {
+    pub fn handshake(&mut self, carrier: &mut impl Carrier, lent: &mut Lent) -> io::Result<bool> {
         while each!(&self.connection, tls => tls.is_handshaking()) {
             let mut early = vec![0; 2 * RECORD];
-            match self.read_records(stream, &mut early, lent) {
+            match self.read_records(carrier, &mut early, lent) {
                 Ok(Received { bytes: 0, .. }) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(Received { bytes, .. }) => self.early.extend_from_slice(&early[..bytes]),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
@@ -170,7 +197,7 @@ impl Session {
     /// `WouldBlock`, or what broke the connection or its protection.
     pub fn read(
         &mut self,
-        stream: &mut Stream,
+        carrier: &mut impl Carrier,
         into: &mut [u8],
         lent: &mut Lent,
     ) -> io::Result<Received> {
@@ -183,24 +210,24 @@ impl Session {
                 drained: false,
             });
         }
-        self.read_records(stream, into, lent)
+        self.read_records(carrier, into, lent)
     }
 
     fn read_records(
         &mut self,
-        stream: &mut Stream,
+        carrier: &mut impl Carrier,
         into: &mut [u8],
         lent: &mut Lent,
     ) -> io::Result<Received> {
         let mut buffer = std::mem::take(&mut lent.received);
-        let received = self.read_with(stream, into, &mut buffer);
+        let received = self.read_with(carrier, into, &mut buffer);
         lent.received = buffer;
         received
     }
 
     fn read_with(
         &mut self,
-        stream: &mut Stream,
+        carrier: &mut impl Carrier,
         into: &mut [u8],
         buffer: &mut Vec<u8>,
     ) -> io::Result<Received> {
@@ -228,14 +255,14 @@ impl Session {
             };
             // A client speaks first, and what a server has received is there.
             if !std::mem::take(&mut self.fresh) {
-                socket = stream.read(&mut buffer[held..room])?;
+                socket = carrier.read(&mut buffer[held..room])?;
                 if socket.bytes == 0 {
                     return self.cut();
                 }
             }
             let records = &mut buffer[..held + socket.bytes];
             let opened = self.open(records, into);
-            self.flush(stream)?;
+            self.flush(carrier)?;
             let Opened { plain, used } = opened?;
             self.hold(&records[used..]);
             if plain > 0 {
@@ -317,13 +344,13 @@ impl Session {
     /// `WouldBlock`, or what broke the connection.
     pub fn write(
         &mut self,
-        stream: &mut Stream,
+        carrier: &mut impl Carrier,
         slices: &[IoSlice<'_>],
         lent: &mut Lent,
     ) -> io::Result<Taken> {
         // An answer to a key update goes first.
         self.speak()?;
-        self.flush(stream)?;
+        self.flush(carrier)?;
         if !self.sealed.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -342,7 +369,7 @@ impl Session {
         lent.sealed = output;
         let bytes = slices.iter().map(|slice| slice.len()).sum();
         let sealed = &lent.sealed[..len?];
-        let sent = match send(stream, sealed) {
+        let sent = match send(carrier, sealed) {
             Err(e) if e.kind() == ErrorKind::WouldBlock => 0,
             sent => sent?,
         };
@@ -365,9 +392,9 @@ impl Session {
     ///
     /// # Errors
     /// What broke the connection.
-    pub fn flush(&mut self, stream: &mut Stream) -> io::Result<()> {
+    pub fn flush(&mut self, carrier: &mut impl Carrier) -> io::Result<()> {
         while !self.sealed.is_empty() {
-            match send(stream, self.sealed.bytes()) {
+            match send(carrier, self.sealed.bytes()) {
                 Ok(sent) => self.sealed.advance(sent),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
                 Err(e) => return Err(e),
@@ -380,7 +407,7 @@ impl Session {
     ///
     /// # Errors
     /// What broke the connection.
-    pub fn finish(&mut self, stream: &mut Stream) -> io::Result<()> {
+    pub fn finish(&mut self, carrier: &mut impl Carrier) -> io::Result<()> {
         if !self.close_sent && self.speak().is_ok() {
             let mut alert = [0; OVERHEAD];
             let (sealed, held) = (&mut self.sealed, &mut self.held);
@@ -394,9 +421,9 @@ impl Session {
             });
         }
         self.close_sent = true;
-        self.flush(stream)?;
+        self.flush(carrier)?;
         if self.sealed.is_empty() {
-            stream.finish()
+            carrier.finish()
         } else {
             Ok(())
         }
@@ -404,9 +431,9 @@ impl Session {
 }
 
 /// Writes to the socket, past interruptions.
-fn send(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
+fn send(carrier: &mut impl Carrier, bytes: &[u8]) -> io::Result<usize> {
     loop {
-        match stream.write(&[IoSlice::new(bytes)]) {
+        match carrier.write(&[IoSlice::new(bytes)]) {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             sent => return sent.map(|taken| taken.bytes),
         }

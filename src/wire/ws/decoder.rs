@@ -78,6 +78,11 @@ impl Decoder {
         }
     }
 
+    /// Whom this reads for.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// Lets the peer say that it sends no more messages, as agreed.
     pub fn allow_half_close(&mut self) {
         self.half_close = HalfClose::Allowed;

@@ -81,7 +81,6 @@ pub struct Connection {
     /// The payload of the newest ping that there was no room to answer.
     unanswered: Option<Box<[u8]>>,
     close_sent: bool,
-    role: Role,
     /// Whether the client may end its half alone: see
     /// [`handshake::HALF_CLOSE`].
     half_close: bool,
@@ -99,14 +98,13 @@ impl Connection {
             encoder: Encoder::new(role, text),
             unanswered: None,
             close_sent: false,
-            role,
             half_close,
         }
     }
 
     /// Which side this is.
     pub fn role(&self) -> Role {
-        self.role
+        self.decoder.role()
     }
 
     /// Takes the next event from the front of `input`: see [`Decoder::decode`].
@@ -186,7 +184,7 @@ impl Connection {
     /// Says that no more messages will be sent, though the peer's are still
     /// heard; `false` if that cannot be said.
     pub fn half_close(&mut self, queue: &mut WriteQueue) -> bool {
-        let can = self.half_close && self.role == Role::Client && !self.encoder.is_within();
+        let can = self.half_close && self.role() == Role::Client && !self.encoder.is_within();
         if can && !self.close_sent {
             queue.push(&self.encoder.control(Opcode::HalfClose, &[]));
         }

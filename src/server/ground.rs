@@ -1,0 +1,31 @@
+//! What the search for a backend is lent by the loop, and whom it is for.
+
+use super::backends::Backends;
+use crate::tunnel::{Label, Scratch};
+use mio::{Interest, Registry, Token};
+use std::time::Instant;
+
+/// Who wants a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The tunnel.
+    pub label: Label,
+    /// What the connection is watched under.
+    pub token: Token,
+    /// The route's place in the tally.
+    pub place: usize,
+}
+
+/// What a dial is lent.
+pub struct Ground<'a> {
+    /// All backends.
+    pub backends: &'a mut Backends,
+    /// Where connections are watched, and for what.
+    pub registry: &'a Registry,
+    /// See [`Ground::registry`].
+    pub interest: Interest,
+    /// The buffers of the loop.
+    pub scratch: &'a mut Scratch,
+    /// The time of this turn.
+    pub now: Instant,
+}

@@ -1,0 +1,89 @@
+//! A WebSocket server that is sought for local connections: where it is looked
+//! for now, and when again.
+
+use crate::address::Backend;
+use crate::tunnel::Label;
+use crate::tunnel::approach::Step;
+use crate::tunnel::far::Quest;
+use log::{debug, warn};
+use std::time::{Duration, Instant};
+
+/// The pause before what failed is tried again, and how often it is doubled.
+const PAUSE: Duration = Duration::from_millis(500);
+const DOUBLINGS: u32 = 6;
+
+/// A search for a WebSocket server.
+#[derive(Debug)]
+pub struct Pursuit {
+    quest: Quest,
+    /// How often it has failed as a whole.
+    failures: u32,
+    /// When it begins again.
+    again_at: Option<Instant>,
+}
+
+impl Pursuit {
+    /// A search that begins.
+    pub fn new(quest: &Quest) -> Self {
+        Pursuit {
+            quest: quest.clone(),
+            failures: 0,
+            again_at: None,
+        }
+    }
+
+    /// What the log calls the server.
+    pub fn name(&self) -> String {
+        self.quest.name()
+    }
+
+    /// What is to be dialled now, and what to do over the connection.
+    ///
+    /// # Errors
+    /// A name that no certificate can have.
+    pub fn way(&self) -> Result<(Backend, Vec<Step>), String> {
+        self.quest.way()
+    }
+
+    /// Goes where an answer says; `false` if that is not wanted.
+    ///
+    /// # Errors
+    /// Why it is not allowed.
+    pub fn follow(&mut self, location: &str, label: Label) -> Result<bool, String> {
+        if !self.quest.follows() {
+            return Ok(false);
+        }
+        let from = self.name();
+        let followed = self.quest.follow(location);
+        followed.map_err(|why| format!("{from}: {why}"))?;
+        debug!("{label}: {from} leads to {}", self.name());
+        Ok(true)
+    }
+
+    /// Begins again after a pause, if that is wanted; says whether it does.
+    pub fn rest(&mut self, why: &str, label: Label, now: Instant) -> bool {
+        if !self.quest.retries() {
+            return false;
+        }
+        self.quest.again();
+        let pause = PAUSE * 2_u32.pow(self.failures.min(DOUBLINGS));
+        // Between a half and the whole, so that many do not come at once.
+        let chance = getrandom::u32().unwrap_or_default() % 512;
+        let pause = pause * (512 + chance) / 1024;
+        let tenths = pause.as_millis() / 100;
+        warn!("{label}: {why}; again in {}.{} s", tenths / 10, tenths % 10);
+        self.failures += 1;
+        self.again_at = Some(now + pause);
+        true
+    }
+
+    /// When it begins again, while it rests.
+    pub fn again_at(&self) -> Option<Instant> {
+        self.again_at
+    }
+
+    /// It has rested enough.
+    pub fn wake(&mut self) {
+        self.again_at = None;
+    }
+}
