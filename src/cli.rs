@@ -11,9 +11,12 @@ use std::process::ExitCode;
 use argh::{EarlyExit, FromArgs};
 
 use crate::config::Source;
+use crate::config::connect::Local;
 use crate::features;
 use crate::logging::Logging;
+use crate::server::Settings;
 use check::CheckArgs;
+use connect::Connect;
 use demo::DemoArgs;
 use inetd::InetdArgs;
 use serve::Serve;
@@ -23,6 +26,7 @@ use token::TokenArgs;
 mod absent;
 #[cfg_attr(not(feature = "config-file"), path = "cli/no_check.rs")]
 mod check;
+mod connect;
 #[cfg_attr(not(feature = "demo"), path = "cli/no_demo.rs")]
 mod demo;
 mod inetd;
@@ -61,6 +65,15 @@ pub enum Command {
     Inetd {
         /// Where the settings come from.
         source: Source,
+        /// What to log, how and where.
+        log: Logging,
+    },
+    /// Lead local connections to a WebSocket server.
+    Connect {
+        /// Where they come from.
+        local: Local,
+        /// All else.
+        settings: Box<Settings>,
         /// What to log, how and where.
         log: Logging,
     },
@@ -120,7 +133,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
     let mut args = split_values(&args);
     inetd::keep_options(&mut args);
     let command = match args.first() {
-        Some(&name @ ("serve" | "inetd" | "check" | "demo" | "token")) => format!("adit {name}"),
+        Some(&name @ ("serve" | "connect" | "inetd" | "check" | "demo" | "token")) => {
+            format!("adit {name}")
+        }
         _ => "adit".to_owned(),
     };
     let usage = |error: String| Exit::usage(&command, &[error]);
@@ -150,6 +165,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
             .parse()
             .map_err(early)?
             .resolve_inetd()
+            .map_err(|errors| Exit::usage(&command, &errors)),
+        Some(Commands::Connect(connect)) => connect
+            .resolve(|name| std::env::var(name).ok())
             .map_err(|errors| Exit::usage(&command, &errors)),
         Some(Commands::Check(check)) => check.resolve().map(Command::Check).map_err(usage),
         Some(Commands::Token(token)) => token.resolve().map(Command::Token).map_err(usage),
@@ -197,6 +215,8 @@ const SWITCHES: &[&str] = &[
     "--reuse-port",
     "--backend-insecure",
     "--syslog",
+    "--insecure",
+    "--retry",
     "--verbose",
     "--quiet",
     "--version",
@@ -212,6 +232,8 @@ fn split_values(args: &[String]) -> Vec<&str> {
             Some((name, value)) if name.starts_with("--") && !SWITCHES.contains(&name) => {
                 split.extend([name, value]);
             }
+            // A dash alone is an option to argh.
+            _ if arg == "-" => split.push(connect::STDIO),
             _ => split.push(arg),
         }
         if arg == "--" {
@@ -245,6 +267,7 @@ struct Adit {
 enum Commands {
     Serve(Box<Serve>),
     Inetd(InetdArgs),
+    Connect(Box<Connect>),
     Check(CheckArgs),
     Token(TokenArgs),
     Demo(DemoArgs),

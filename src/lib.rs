@@ -19,6 +19,7 @@
 //!   the rooms above.
 //! - [`demo`]: a page and a backend to try it all.
 //! - [`inetd`]: what inetd hands over is served by all of that.
+//! - [`connect`]: the other end, where local connections are led to a server.
 //!
 //! Beside them stand what every room may use: `address`, where to listen and
 //! where a backend is, `url`, where a WebSocket server or a proxy is, `cidr`,
@@ -35,6 +36,7 @@ pub mod address;
 pub mod cidr;
 pub mod cli;
 pub mod config;
+pub mod connect;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod features;

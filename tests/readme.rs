@@ -12,6 +12,7 @@
 ))]
 #![allow(clippy::unwrap_used)]
 
+use adit::config::connect::{CONNECT, SHARED};
 use adit::config::words::{AUTH, GLOBAL, LISTEN, PLACE, RULES};
 use adit::server::connects;
 use adit::server::metrics::ALL;
@@ -105,6 +106,7 @@ fn what_is_shown_of_the_program_is_what_it_prints() {
         "--help",
         "serve --help",
         "inetd --help",
+        "connect --help",
         "check --help",
         "token --help",
         "demo --help",
@@ -146,10 +148,24 @@ fn every_command_can_be_typed() {
     let typed = typed();
     assert!(typed.iter().any(|words| words[0] == "serve"));
     assert!(typed.iter().any(|words| words[0] == "demo"));
+    assert!(typed.iter().any(|words| words[0] == "connect"));
     for words in typed {
         if let Err(exit) = adit::cli::parse(words.iter().map(Into::into)) {
             panic!("adit {}: {}", words.join(" "), exit.text);
         }
+    }
+}
+
+#[test]
+fn every_option_of_connect_has_a_row() {
+    for word in CONNECT {
+        let named =
+            |line: &str| line.starts_with("| `--") && line.contains(&format!("`--{}", word.name));
+        assert!(README.lines().any(named), "{} has no row", word.name);
+    }
+    for word in SHARED {
+        let named = format!("`--{word}`");
+        assert!(README.contains(&named), "{named} is not named");
     }
 }
 

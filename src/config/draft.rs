@@ -229,7 +229,7 @@ pub fn command_line(listen: &str, options: &[(&str, &str)]) -> Result<Settings, 
 }
 
 /// The values of each name together, in the order in which they were given.
-fn grouped<'a>(options: &[(&'a str, &'a str)]) -> Vec<(&'a str, Vec<&'a str>)> {
+pub(super) fn grouped<'a>(options: &[(&'a str, &'a str)]) -> Vec<(&'a str, Vec<&'a str>)> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for &(name, value) in options {
         match groups.iter_mut().find(|group| group.0 == name) {

@@ -62,14 +62,17 @@ impl<T> Word<T> {
         }
     }
 
-    const fn secret(name: &'static str, add: fn(&mut T, &str) -> Result<(), String>) -> Self {
+    pub(super) const fn secret(
+        name: &'static str,
+        add: fn(&mut T, &str) -> Result<(), String>,
+    ) -> Self {
         Word {
             secret: true,
             ..Word::one(name, add)
         }
     }
 
-    const fn list(
+    pub(super) const fn list(
         name: &'static str,
         clear: fn(&mut T),
         add: fn(&mut T, &str) -> Result<(), String>,
@@ -86,6 +89,11 @@ impl<T> Word<T> {
     /// What the word wants and this build lacks.
     pub fn lacks(&self) -> Option<Feature> {
         self.feature.filter(|feature| !feature.is_built_in())
+    }
+
+    pub(super) const fn kept_secret(mut self) -> Self {
+        self.secret = true;
+        self
     }
 
     /// Whether the word takes a list.
@@ -354,7 +362,7 @@ pub const LISTEN: &[Word<ListenDraft>] = &[
     }),
 ];
 
-const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
+pub(super) const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 /// The names of the PROXY protocol's versions.
 pub const VERSIONS: [(&str, Version); 2] = [("v1", Version::V1), ("v2", Version::V2)];
@@ -393,7 +401,10 @@ pub(super) fn put<T>(slot: &mut T, value: Result<T, String>) -> Result<(), Strin
     Ok(())
 }
 
-fn push<T: PartialEq>(list: &mut Vec<T>, value: Result<T, String>) -> Result<(), String> {
+pub(super) fn push<T: PartialEq>(
+    list: &mut Vec<T>,
+    value: Result<T, String>,
+) -> Result<(), String> {
     let value = value?;
     if list.contains(&value) {
         return Err("stands twice in the list; once is enough".to_owned());

@@ -11,6 +11,7 @@ mod adit;
 mod backend;
 mod certs;
 mod client;
+mod far;
 mod noise;
 mod socket;
 mod temp;
@@ -25,6 +26,7 @@ pub use client::{
     BINARY, CLOSE, CONT, Client, Frame, PING, PONG, Response, SAMPLE_KEY, TEXT, close, frame,
     head_of, masked, request,
 };
+pub use far::{Far, connect, header};
 pub use noise::{Checksum, Noise};
 pub use socket::Socket;
 pub use temp::TempDir;

@@ -9,8 +9,8 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
-    Stream, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, Connection, HandshakeKind, RootCertStore, ServerConfig,
+    ServerConnection, Stream, SupportedProtocolVersion,
 };
 
 use super::certs::{Authority, Certificate, der};
@@ -153,6 +153,11 @@ impl Secured {
     /// The certificate of the other side.
     pub fn certificate(&self) -> CertificateDer<'static> {
         self.connection.peer_certificates().unwrap()[0].clone()
+    }
+
+    /// Whether the handshake took up an earlier session.
+    pub fn is_resumed(&self) -> bool {
+        self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// Ends what this side says: close_notify, and the stream's end behind it.
