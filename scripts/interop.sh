@@ -6,8 +6,9 @@
 #
 #   --quick   only the parts that CI runs on each change
 #   --bless   write the Autobahn results down instead of only comparing them
-#   PART      autobahn demo mqtt novnc lsp wss curl openssl nginx haproxy websockify
-#             prometheus inetd deploy; all of them if none is named
+#   PART      autobahn demo mqtt fuzzing novnc lsp wss curl openssl nginx haproxy
+#             websockify prometheus inetd deploy ssh databases ends; all of them
+#             if none is named
 #
 # ADIT                  a binary to test instead of the one built here
 # ADIT_INTEROP_CACHE    where peers are installed (target/interop)
@@ -19,7 +20,8 @@ cd "$(dirname "$0")/.."
 
 parts=$PWD/tests/interop
 QUICK=(autobahn demo mqtt)
-FULL=("${QUICK[@]}" novnc lsp wss curl openssl nginx haproxy websockify prometheus inetd deploy)
+FULL=("${QUICK[@]}" fuzzing novnc lsp wss curl openssl nginx haproxy websockify prometheus inetd
+  deploy ssh databases ends)
 SUITE=autobahntestsuite==25.10.1
 VIRTUALENV=virtualenv==20.21.1
 PYLSP_PACKAGE=python-lsp-server==1.15.0

@@ -117,3 +117,17 @@ http://deb.debian.org/debian bookworm main" >sources.list || return
     make -s -C busybox oldconfig </dev/null >/dev/null &&
     make -s -C busybox busybox
 }
+install_fuzzing() { install_autobahn; }
+
+install_ssh() {
+  need_programs ssh=openssh-client sshd=openssh-server tinyproxy=tinyproxy-bin openssl=openssl || return
+  # Where sshd keeps what has no rights, as its service makes it.
+  [[ -d /run/sshd ]] || as_root mkdir -p /run/sshd
+}
+
+install_databases() {
+  need_programs redis-server=redis-server redis-cli=redis-tools psql=postgresql-client || return
+  compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || need_programs "no postgres=postgresql"
+}
+
+install_ends() { need_programs lighttpd=lighttpd websockify=websockify; }

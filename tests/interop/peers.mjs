@@ -24,12 +24,13 @@ process.on('unhandledRejection', (error) => {
   process.exit(1);
 });
 
-/** Starts a program; its `output` is what it has written to either stream. */
-export function start(command, args, options = {}) {
+/** Starts a program; its `output` is what it has written to either stream. With
+ * `reads` false its standard output is left to the caller, as bytes. */
+export function start(command, args, options = {}, reads = true) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
   child.title = [command, ...args].join(' ');
   child.output = '';
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const stream of reads ? [child.stdout, child.stderr] : [child.stderr]) {
     stream.setEncoding('utf8');
     stream.on('data', (text) => {
       child.output = (child.output + text).slice(-1_000_000);
@@ -39,6 +40,7 @@ export function start(command, args, options = {}) {
   children.add(child);
   child.on('error', (error) => Promise.reject(error));
   child.on('exit', () => child.emit('output'));
+  child.on('close', () => child.output || children.delete(child));
   return child;
 }
 
@@ -54,11 +56,25 @@ export function wrote(child, pattern) {
   });
 }
 
-/** Starts `adit serve` on a free port and returns its address. */
+/** Starts `adit serve` on a free port, for a port of this machine or another
+ * address, and returns its address. */
 export async function serve(backend, ...options) {
-  const child = start(process.env.ADIT, ['serve', '127.0.0.1:0', `127.0.0.1:${backend}`, ...options]);
+  const place = `${backend}`.includes(':') ? backend : `127.0.0.1:${backend}`;
+  const child = start(process.env.ADIT, ['serve', '127.0.0.1:0', place, ...options]);
   const [, address] = await wrote(child, /listening on (127\.0\.0\.1:\d+)/);
   return address;
+}
+
+/** Starts `adit connect` on a free port and returns the port. */
+export async function listen(url, ...options) {
+  const child = start(process.env.ADIT, ['connect', ...options, '0', url]);
+  const [, port] = await wrote(child, /listening on 127\.0\.0\.1:(\d+)/);
+  return port;
+}
+
+/** Starts `adit connect` on standard input and output, as bytes. */
+export function connectTo(url, ...options) {
+  return start(process.env.ADIT, ['connect', ...options, '-', url], { stdio: ['pipe', 'pipe', 'pipe'] }, false);
 }
 
 /** A server that says back what it hears, on a free port. */
@@ -88,6 +104,34 @@ export async function freePort() {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+const GOOD = ['OK', 'INFORMATIONAL'];
+const HEADING = '# case behavior behaviorClose remoteCloseCode\n';
+
+/** Checks that all cases of the Autobahn suite's report are good, and as in the table. */
+export async function compare(report, count, table) {
+  const results = Object.entries(JSON.parse(fs.readFileSync(`${report}/index.json`, 'utf8')).adit);
+  results.sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
+  const bad = results.filter(([, { behavior, behaviorClose }]) => !GOOD.includes(behavior) || !GOOD.includes(behaviorClose));
+  for (const [name, { behavior, behaviorClose, reportfile }] of bad) {
+    const { description, expectation, result, resultClose } = JSON.parse(fs.readFileSync(path.join(report, reportfile), 'utf8'));
+    console.error({ name, behavior, behaviorClose, description, expectation, result, resultClose });
+  }
+  check(results.length === count, `${results.length} cases of ${count} were run`);
+  check(bad.length === 0, `all but ${bad.length} of them are ${GOOD.join(' or ')}`);
+
+  const seen = HEADING + results.map(row).join('');
+  if (process.env.ADIT_INTEROP_BLESS) fs.writeFileSync(table, seen);
+  const known = fs.readFileSync(table, 'utf8').split('\n');
+  const changed = seen.split('\n').filter((line, n) => line !== known[n]);
+  check(changed.length === 0 && seen.split('\n').length === known.length, `the table holds: ${changed.join('; ') || 'all'}`);
+}
+
+/** A line of the table. Where a case only informs, the code may be either's. */
+function row([name, { behavior, behaviorClose, remoteCloseCode }]) {
+  const informs = behavior === 'INFORMATIONAL' || behaviorClose === 'INFORMATIONAL';
+  return `${name} ${behavior} ${behaviorClose} ${informs ? '-' : remoteCloseCode}\n`;
 }
 
 /** What `make` promises, or an error after so many seconds. */
