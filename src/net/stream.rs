@@ -41,7 +41,11 @@ impl Stream {
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(*address)?;
                 let socket = SockRef::from(&stream);
-                prepare(&socket)?;
+                socket.set_tcp_nodelay(true)?;
+                // Nobody on this machine vanishes without a word.
+                if !address.ip().is_loopback() {
+                    keep_alive(&socket)?;
+                }
                 // Urgent bytes are bytes like others: nothing is left out.
                 socket.set_out_of_band_inline(true)?;
                 Ok(Stream::Tcp(stream))
@@ -55,9 +59,6 @@ impl Stream {
     /// # Errors
     /// Why it failed.
     pub fn connected(&self) -> io::Result<bool> {
-        if let Some(error) = each!(self, socket => socket.take_error())? {
-            return Err(error);
-        }
         let peer = match self {
             Stream::Tcp(socket) => socket.peer_addr().map(Some),
             Stream::Unix(socket) => socket.peer_addr().map(|_| None),
@@ -69,7 +70,12 @@ impl Stream {
                 Err(io::ErrorKind::ConnectionRefused.into())
             }
             (_, Ok(_)) => Ok(true),
-            (_, Err(e)) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+            (_, Err(e)) if e.kind() == io::ErrorKind::NotConnected => {
+                match each!(self, socket => socket.take_error())? {
+                    Some(error) => Err(error),
+                    None => Ok(false),
+                }
+            }
             (_, Err(e)) => Err(e),
         }
     }
@@ -129,12 +135,15 @@ pub(super) fn prepare_client(socket: &Socket) -> io::Result<()> {
 
 /// Small writes leave at once, and a peer that vanishes is noticed.
 pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    keep_alive(socket)
+}
+
+fn keep_alive(socket: &Socket) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(15));
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&keepalive)?;
-    Ok(())
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 impl Carrier for Stream {

@@ -172,7 +172,7 @@ pub struct Opening {
 
 /// What the connection says of itself.
 struct Way {
-    /// What the client connected to.
+    /// What the client connected to, where that matters.
     local: Option<SocketAddr>,
     secured: Option<Secured>,
 }
@@ -265,7 +265,10 @@ impl Opening {
                 }
                 Read::Bytes(n) => {
                     let way = Way {
-                        local: link.local_address(),
+                        local: self
+                            .asks_local(rules)
+                            .then(|| link.local_address())
+                            .flatten(),
                         secured: link.secured(),
                     };
                     match self.add(&scratch.read[..n], way, rules, gate, label) {
@@ -289,6 +292,11 @@ impl Opening {
             Some(acceptor) => link.secure(acceptor, bytes),
             None => Ok(()),
         }
+    }
+
+    /// Whether it matters what the client connected to: to ask costs a call.
+    fn asks_local(&self, rules: Rules<'_>) -> bool {
+        self.entrance.admin || rules.routes.iter().any(|route| route.send_proxy.is_some())
     }
 
     /// Whether TLS is spoken here and not by this client.
