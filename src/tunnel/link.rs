@@ -70,6 +70,9 @@ pub struct Link<T> {
     known: Readiness,
     /// Whether the end or an error was read.
     ended: bool,
+    /// Whether a write was told of a reset. That is told once: a read after it
+    /// sees an end, which is none of the other side's.
+    reset: bool,
     writing: Writing,
     /// Whether the transport refused bytes that are still queued.
     refused: bool,
@@ -92,6 +95,7 @@ impl<T: Transport> Link<T> {
                 ..Readiness::default()
             },
             ended: false,
+            reset: false,
             writing: Writing::Open,
             refused: false,
             alive: true,
@@ -236,7 +240,11 @@ impl<T: Transport> Link<T> {
         match received {
             Ok(Received { bytes: 0, .. }) => {
                 self.ended = true;
-                Read::End
+                if self.reset {
+                    Read::Broken(ErrorKind::ConnectionReset.into())
+                } else {
+                    Read::End
+                }
             }
             Ok(Received { bytes, drained }) => {
                 self.alive = true;
@@ -370,8 +378,8 @@ impl<T: Transport> Link<T> {
 
     /// Takes note of what became of the transport's own bytes.
     fn settle(&mut self, sent: io::Result<()>) -> io::Result<()> {
-        if sent.is_err() {
-            self.abandon();
+        if let Err(e) = &sent {
+            self.broke(e);
         } else if !self.sent_on() {
             self.known.writable = false;
         }
@@ -413,10 +421,17 @@ impl<T: Transport> Link<T> {
                 Ok(0)
             }
             Err(e) => {
-                self.abandon();
+                self.broke(&e);
                 Err(e)
             }
         }
+    }
+
+    /// Takes note of a write that failed. Behind an end of the other side's it
+    /// is told of a broken pipe, and of nothing else.
+    fn broke(&mut self, e: &io::Error) {
+        self.reset = e.kind() != ErrorKind::BrokenPipe;
+        self.abandon();
     }
 
     /// Bytes of memory that wait here.

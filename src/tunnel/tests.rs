@@ -606,6 +606,25 @@ fn a_backend_that_breaks_is_1011() {
 }
 
 #[test]
+fn a_line_that_a_reset_cut_off_is_no_message() {
+    // Who writes is told of the reset, and who reads after that only of an end.
+    for refuses in [None, Some(RESET)] {
+        let mut world = World::framed(Framing::Lines);
+        world.backend.0.borrow_mut().refuses = refuses;
+        world.backend.0.borrow_mut().ends = Some(refuses.map_or(RESET, |_| EOF));
+        world.client_sends(&frame(0x81, b"x"));
+        world.backend_sends(b"whole\ncut o");
+        world.pump();
+        let got = world.take_client_received();
+        assert_eq!(
+            frames(&got)[..2],
+            [(0x81, b"whole".to_vec()), (0x01, b"cut o".to_vec())]
+        );
+        assert_eq!((frames(&got).len(), close_code(&got)), (3, Some(1011)));
+    }
+}
+
+#[test]
 fn a_backend_that_ended_before_it_refused_has_just_ended() {
     let mut world = World::framed(Framing::Raw);
     world.backend.0.borrow_mut().refuses = Some(ErrorKind::BrokenPipe);
