@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use common::*;
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 const STALL: Duration = Duration::from_millis(500);
 
@@ -73,22 +75,36 @@ fn random_bytes_pass_both_ways_under_random_stalls() {
 
 #[test]
 fn a_large_download_stalls_goes_on_and_arrives_whole() {
+    let (_adit, mut client, service) = tunnel(&[]);
+    let longest = stalled_download(&mut client, &service);
+    // Longer than a read: the kernel moved it (net/pipe.rs).
+    assert!(
+        !cfg!(target_os = "linux") || longest > 64 << 10,
+        "{longest}"
+    );
+    drop(service);
+    client.expect_close(1000);
+}
+
+/// Sends much while the client reads nothing, then reads it all; the length of
+/// the longest frame.
+fn stalled_download(client: &mut Client, service: &Socket) -> usize {
     const LEN: usize = 24 << 20;
-    let (_adit, mut client, mut service) = tunnel(&[]);
     let down = Noise::new(5).bytes(LEN);
     let down_sum = Checksum::of(&down);
+    let mut speaking = service.handle();
     let (told, stalled) = mpsc::channel();
     let speaker = thread::spawn(move || {
-        service.patience(STALL);
+        speaking.patience(STALL);
         let first = loop {
-            match service.write(&down) {
+            match speaking.write(&down) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                 written => break written.unwrap(),
             }
         };
         told.send(()).unwrap();
-        service.patience(PATIENCE);
-        service.say(&down[first..]);
+        speaking.patience(PATIENCE);
+        speaking.say(&down[first..]);
     });
     // The client reads only once the backend's first write was cut short.
     stalled.recv().unwrap();
@@ -108,13 +124,25 @@ fn a_large_download_stalls_goes_on_and_arrives_whole() {
     }
     assert_eq!(sum, down_sum);
     assert_eq!(pongs, 1);
-    // Longer than a read: the kernel moved it (net/pipe.rs).
-    assert!(
-        !cfg!(target_os = "linux") || longest > 64 << 10,
-        "{longest}"
-    );
     speaker.join().unwrap();
-    client.expect_close(1000);
+    longest
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_want_of_descriptors_does_not_outlast_itself() {
+    let (adit, mut client, service) = tunnel(&[]);
+    let limit = |current| {
+        let process = Pid::from_raw(adit.id() as i32);
+        let files = getrlimit(Resource::Nofile);
+        let limit = Rlimit { current, ..files };
+        prlimit(process, Resource::Nofile, limit).unwrap();
+    };
+    // None is left for a pipe, so the bytes are copied.
+    limit(Some(descriptors(&adit) as u64));
+    assert!(stalled_download(&mut client, &service) <= 64 << 10);
+    limit(getrlimit(Resource::Nofile).maximum);
+    assert!(stalled_download(&mut client, &service) > 64 << 10);
 }
 
 /// Gives `say` all of `bytes` in pieces of random length, with stalls between.

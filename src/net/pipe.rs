@@ -37,17 +37,19 @@ impl Pipe {
     ///
     /// # Errors
     /// `WouldBlock` if nothing has come, `Unsupported` if bytes cannot be moved
-    /// so, else what broke the connection.
+    /// so, or not now, else what broke the connection.
     pub fn fill(&mut self, from: BorrowedFd<'_>) -> io::Result<usize> {
         if self.held > 0 {
             // Left behind by a connection that broke: nobody else's.
             *self = Pipe::default();
         }
         match self.try_fill(from) {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::MFILE | Errno::NFILE) => {
+            Err(Errno::INVAL | Errno::NOSYS) => {
                 self.unusable = true;
                 Err(io::ErrorKind::Unsupported.into())
             }
+            // No pipe now, but maybe for the next read.
+            Err(Errno::MFILE | Errno::NFILE) => Err(io::ErrorKind::Unsupported.into()),
             filled => Ok(filled?),
         }
     }
