@@ -52,14 +52,9 @@ def quiet(handler):
 
 
 def flood(connection):
+    """Much, and never the end of a line."""
     while True:
         connection.sendall(bytes(64 * KIB))
-
-
-def endless(connection):
-    """A line that never ends, as long as somebody reads it."""
-    while True:
-        connection.sendall(b"x" * 64 * KIB)
 
 
 def abyss(connection):
@@ -80,7 +75,7 @@ def services():
     ours, theirs = multiprocessing.Pipe()
 
     def serve():
-        handlers = (echo, flood, endless, abyss, claim)
+        handlers = (echo, flood, abyss, claim)
         theirs.send({handler.__name__: backend(quiet(handler)) for handler in handlers})
         theirs.recv()
 
@@ -90,7 +85,7 @@ def services():
 
 def configuration(ports, directory):
     routes = [("/bystander", "raw", "echo"), ("/flood", "raw", "flood")]
-    routes += [("/endless", "lines", "endless"), ("/abyss", "json", "abyss")]
+    routes += [("/endless", "lines", "flood"), ("/abyss", "json", "abyss")]
     routes += [("/claim", "length-u32", "claim")]
     routes += [(f"/{framing}", framing, "echo") for framing in FRAMINGS]
     listeners = f"""
