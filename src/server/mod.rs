@@ -73,6 +73,10 @@ const WAKER: Token = Token(1);
 /// Listeners have the tokens from 2 up to this one.
 const FIRST_TUNNEL: usize = 1024;
 
+/// Turns of those who are not let in yet, until it is that of the open tunnels
+/// again: a handshake of TLS costs as much as hundreds of messages.
+const ARRIVALS: usize = 16;
+
 /// How the server came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -308,12 +312,19 @@ impl Server {
         false
     }
 
-    /// Gives each tunnel that is in the queue now a turn.
+    /// Gives each open tunnel that is in the queue now a turn, and some of those
+    /// who have arrived.
     fn run_queue(&mut self) {
         for _ in 0..self.table.queued() {
             if let Some(key) = self.table.dequeue() {
                 self.turn(key);
             }
+        }
+        for _ in 0..ARRIVALS {
+            let Some(key) = self.table.dequeue_arrival() else {
+                return;
+            };
+            self.turn(key);
         }
     }
 

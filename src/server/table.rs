@@ -61,7 +61,10 @@ pub struct Table {
     slots: Slab<Box<Slot>>,
     /// How many of them came for the admin pages.
     visitors: usize,
+    /// The run queue: whose turn it is, of the open tunnels and of those that
+    /// are not open yet.
     queue: VecDeque<usize>,
+    arrivals: VecDeque<usize>,
     timers: Timers,
     /// What is over, to be removed at the end of the turn.
     buried: Vec<usize>,
@@ -114,26 +117,36 @@ impl Table {
     pub fn enqueue(&mut self, key: usize) {
         if let Some(slot) = self.slots.get_mut(key) {
             if !std::mem::replace(&mut slot.queued, true) {
-                self.queue.push_back(key);
+                match slot.tunnel.is_opening() {
+                    true => self.arrivals.push_back(key),
+                    false => self.queue.push_back(key),
+                }
             }
         }
     }
 
-    /// Takes the next tunnel out of the run queue.
+    /// Takes the next open tunnel out of the run queue.
     pub fn dequeue(&mut self) -> Option<usize> {
         let key = self.queue.pop_front()?;
         self.slots[key].queued = false;
         Some(key)
     }
 
-    /// How many tunnels are in the run queue.
+    /// Takes the next one that is not open yet out of the run queue.
+    pub fn dequeue_arrival(&mut self) -> Option<usize> {
+        let key = self.arrivals.pop_front()?;
+        self.slots[key].queued = false;
+        Some(key)
+    }
+
+    /// How many open tunnels are in the run queue.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
 
     /// Whether a tunnel has something to do without an event.
     pub fn has_work(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || !self.arrivals.is_empty()
     }
 
     /// Files a tunnel for its deadline.
@@ -173,6 +186,7 @@ impl Table {
             self.timers.remove(key, &mut slot.filed);
             if slot.queued {
                 self.queue.retain(|&queued| queued != key);
+                self.arrivals.retain(|&queued| queued != key);
             }
             over.push(slot);
         }
@@ -183,6 +197,42 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{Peer, Stream};
+    use crate::tunnel::{Entrance, Label, Opening};
+    use mio::net::UnixStream;
+    use std::time::Duration;
+
+    #[test]
+    fn who_is_not_let_in_yet_waits_beside_the_open_tunnels() {
+        let mut table = Table::default();
+        let (sockets, _peers): (Vec<_>, Vec<_>) =
+            (0..3).map(|_| UnixStream::pair().unwrap()).unzip();
+        for (id, socket) in (1..).zip(sockets) {
+            let entrance = Entrance {
+                address: "127.0.0.1:0".parse().unwrap(),
+                tls: None,
+                plain: true,
+                admin: false,
+            };
+            let tunnel = Tunnel::new(
+                Label::new(id, Peer::Unix),
+                Socket::new(Stream::Unix(socket)),
+                Opening::new(entrance, false),
+                Duration::from_secs(10),
+                Instant::now(),
+            );
+            table.insert(Slot::new(tunnel, Pass::default()));
+        }
+        assert!(table.has_work());
+        assert_eq!((table.queued(), table.dequeue()), (0, None));
+        assert_eq!(table.dequeue_arrival(), Some(0));
+        table.enqueue(0);
+        table.bury(1);
+        assert_eq!(table.reap().len(), 1);
+        let rest = [(); 3].map(|()| table.dequeue_arrival());
+        assert_eq!(rest, [Some(2), Some(0), None]);
+        assert!(!table.has_work());
+    }
 
     #[test]
     fn an_idle_tunnel_costs_under_1_kib() {
