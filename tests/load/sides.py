@@ -96,6 +96,7 @@ class Client(Side):
     def __init__(self, plan, reader, writer):
         super().__init__(plan, plan.up, plan.down, reader, writer)
         self.messages = 0
+        self.mute = False
         # Whether the backend ended within a line, which is the last then.
         self.cut = False
         self.code = None
@@ -122,6 +123,7 @@ class Client(Side):
         if ending in ("backend", "backend-reset"):
             await self.closed.wait()
         if ending == "fin":
+            self.mute = True
             return self.writer.write_eof()
         await self.write(frame(CLOSE, NORMAL))
 
@@ -139,7 +141,9 @@ class Client(Side):
 
     async def control(self, kind, payload):
         if kind == PING:
-            await self.write(frame(PONG, payload))
+            # Who has half-closed cannot answer any more.
+            if not self.mute:
+                await self.write(frame(PONG, payload))
         else:
             self.code = int.from_bytes(payload[:2], "big")
             self.closed.set()
