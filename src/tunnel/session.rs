@@ -56,6 +56,8 @@ pub struct Session<T> {
     ending: Option<Ending>,
     /// When the Close is sent though the stream has not ended.
     farewell: Option<Instant>,
+    /// Whether it ends from this side, whatever the others are about.
+    leaves: bool,
     /// Whether answers are waited for after a fault of the peer's.
     patient: bool,
 }
@@ -94,6 +96,7 @@ impl<T: Transport> Session<T> {
             last_chance: false,
             ending: None,
             farewell: None,
+            leaves: false,
             patient,
         }
     }
@@ -162,6 +165,11 @@ impl<T: Transport> Session<T> {
         }
         // A peer that is only heard no more still gets its answers.
         if self.ending.is_some() && self.down && after.1 != before.1 {
+            self.clock.ending(now);
+        }
+        // Nor is a peer cut off on its way to its own Close, as long as the
+        // stream takes what it sends.
+        if self.ending == Some(Ending::BackendEnded) && !self.leaves && after.0 != before.0 {
             self.clock.ending(now);
         }
         self.part(now);
@@ -244,6 +252,7 @@ impl<T: Transport> Session<T> {
             self.end(cause, now);
         }
         self.farewell = Some(now);
+        self.leaves = true;
     }
 
     /// Bytes that the WebSocket peer and the stream have not taken yet.

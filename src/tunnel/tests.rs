@@ -950,6 +950,33 @@ fn a_client_that_breaks_while_its_backend_is_dialled_is_gone() {
 }
 
 #[test]
+fn a_client_on_its_way_to_its_close_is_not_cut_off() {
+    for leaves in [false, true] {
+        let mut world = World::framed(Framing::Lines);
+        world.backend.0.borrow_mut().ends = Some(EOF);
+        world.pump();
+        assert_eq!(close_code(&world.take_client_received()), Some(1000));
+        if leaves {
+            world.context(Tunnel::leave);
+        }
+        for _ in 0..5 {
+            world.after(Duration::from_secs(3));
+            world.client_sends(&frame(0x81, b"late"));
+            world.pump();
+        }
+        let taken = world.backend_received().len() / b"late\n".len();
+        // Who is told to go by adit itself has its time, and no more.
+        assert_eq!(taken == 5, !leaves, "{taken}");
+        if !leaves {
+            world.client_sends(&close(1000));
+            world.client.0.borrow_mut().ends = Some(EOF);
+            assert_eq!(world.pump(), Need::Nothing);
+            assert!(world.backend.0.borrow().finished);
+        }
+    }
+}
+
+#[test]
 fn a_broken_backend_is_noticed_though_the_client_takes_nothing() {
     let mut world = World::framed(Framing::Raw);
     world.client.0.borrow_mut().room = 0;
