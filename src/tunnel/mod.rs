@@ -37,6 +37,8 @@ pub mod tally;
 
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod world;
 
 pub use crate::wire::Refusal;
 pub use gate::Gate;
