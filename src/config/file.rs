@@ -72,6 +72,16 @@ pub fn parse(text: &str, file_name: &str) -> Result<Settings, Mistakes> {
     }
 }
 
+/// A message may show what stands in the file, and goes to a terminal or a log:
+/// no control character does.
+fn harmless(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_debug().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
 fn line_at(text: &[u8], offset: usize) -> usize {
     1 + text
         .iter()
@@ -95,7 +105,7 @@ impl Reader<'_> {
         self.mistakes.push(Mistake {
             file: self.file.to_owned(),
             line: line.into(),
-            text: text.into(),
+            text: harmless(&text.into()),
         });
     }
 

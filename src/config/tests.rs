@@ -426,6 +426,19 @@ fn a_fault_of_the_toml_has_its_line() {
 }
 
 #[test]
+fn no_control_character_of_a_file_is_shown_as_it_is() {
+    for (text, shown) in [
+        ("a = \0", "\\0"),
+        ("\u{9b}2J = 1", "\\u{9b}"),
+        ("\"\\u001b[2J\" = 1", "\\u{1b}[2J"),
+    ] {
+        let told = mistakes(text).concat();
+        assert!(told.contains(shown), "{told:?}");
+        assert!(!told.contains(char::is_control), "{told:?}");
+    }
+}
+
+#[test]
 fn a_value_that_is_no_string_is_seen_as_it_was_typed() {
     for typed in [
         "0", "-1", "+1", "0x1f", "0o660", "0b1", "1.5", "-1.5", "1e5", "1.5E-3", "inf", "-inf",
