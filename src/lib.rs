@@ -26,6 +26,8 @@
 //! networks, `features`, what was built in, [`logging`], where the lines of the
 //! log go, and `queue`, the bytes that a socket has not taken yet.
 //!
+//! What the fuzzer runs is `fuzz`, which no program has in it.
+//!
 //! `wire` imports no other room, `net` nothing of `wire`, `tunnel` never sees
 //! the poll, `server` never names a frame, and no room imports `config` or
 //! `cli`. `tests/layering.rs` reads the `use` lines and holds all to it.
@@ -40,6 +42,8 @@ pub mod connect;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod features;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod inetd;
 pub mod logging;
 pub mod net;

@@ -50,12 +50,12 @@ impl fmt::Display for Unwelcome {
 }
 
 /// What was said in a dialogue, and what was left of what came if it is done.
-#[cfg(test)]
-pub(super) type Talk = Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Unwelcome>;
+#[cfg(any(test, fuzzing))]
+pub(crate) type Talk = Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Unwelcome>;
 
 /// Lets a dialogue hear these pieces, one after the other.
-#[cfg(test)]
-pub(super) fn talk(
+#[cfg(any(test, fuzzing))]
+pub(crate) fn talk(
     mut hear: impl FnMut(&[u8]) -> Result<Next, Unwelcome>,
     pieces: &[&[u8]],
 ) -> Talk {

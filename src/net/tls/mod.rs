@@ -7,7 +7,7 @@
 
 mod certificate;
 mod records;
-mod x509;
+pub(crate) mod x509;
 
 use super::carrier::Carrier;
 use super::transport::{Lent, Received, Secured, Taken};

@@ -11,10 +11,10 @@
 //! client offered, and of a token file only fingerprints are kept.
 
 pub mod htpasswd;
-mod json;
+pub(crate) mod json;
 pub mod jwt;
 pub mod offered;
-mod time;
+pub(crate) mod time;
 pub mod token_file;
 pub mod token_map;
 pub mod vault;

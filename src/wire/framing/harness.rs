@@ -1,19 +1,21 @@
-//! The caller of a framer as the tests need it: it reads, keeps what a decoder
-//! leaves, ends, and joins chunks into messages, checking on the way what a
-//! chunk promises.
+//! The caller of a framer as tests and fuzz targets need it: it reads, keeps
+//! what a decoder leaves, ends, and joins chunks into messages, checking on the
+//! way what a chunk promises.
+
+#![cfg_attr(fuzzing, allow(dead_code, reason = "tests use more of it"))]
 
 use super::{Framer, Framing, MAX_LEFT};
 use crate::wire::{Chunk, End, Fault, Frame, Gather, Kind};
 
 /// What came out of a decoder: whole messages, and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Decoded {
-    pub(super) messages: Vec<(Option<Kind>, Vec<u8>)>,
-    pub(super) ending: Result<(), Fault>,
+pub(crate) struct Decoded {
+    pub(crate) messages: Vec<(Option<Kind>, Vec<u8>)>,
+    pub(crate) ending: Result<(), Fault>,
 }
 
 impl Decoded {
-    pub(super) fn untyped(messages: &[&[u8]]) -> Self {
+    pub(crate) fn untyped(messages: &[&[u8]]) -> Self {
         Decoded {
             messages: messages
                 .iter()
@@ -23,7 +25,7 @@ impl Decoded {
         }
     }
 
-    pub(super) fn typed(messages: &[(Kind, &[u8])]) -> Self {
+    pub(crate) fn typed(messages: &[(Kind, &[u8])]) -> Self {
         let owned = |&(kind, bytes): &(Kind, &[u8])| (Some(kind), bytes.to_vec());
         Decoded {
             messages: messages.iter().map(owned).collect(),
@@ -31,7 +33,7 @@ impl Decoded {
         }
     }
 
-    pub(super) fn then(self, fault: Fault) -> Self {
+    pub(crate) fn then(self, fault: Fault) -> Self {
         Decoded {
             ending: Err(fault),
             ..self
@@ -69,7 +71,7 @@ impl Joiner {
 }
 
 /// Decodes some reads and the end of the stream.
-pub(super) fn decode<'r>(
+pub(crate) fn decode<'r>(
     framing: Framing,
     max_message: u64,
     reads: impl IntoIterator<Item = &'r [u8]>,
@@ -109,7 +111,7 @@ fn drive<'r>(
 }
 
 /// Asserts what is decoded from one read, from any two and from single bytes.
-pub(super) fn decode_at_every_cut(
+pub(crate) fn decode_at_every_cut(
     framing: Framing,
     max_message: u64,
     wire: &[u8],
@@ -126,14 +128,14 @@ pub(super) fn decode_at_every_cut(
 }
 
 /// What the first chunk of `wire` says of its frame.
-pub(super) fn first_frame(framing: Framing, wire: &[u8]) -> Option<Frame> {
+pub(crate) fn first_frame(framing: Framing, wire: &[u8]) -> Option<Frame> {
     let mut bytes = wire.to_vec();
     let chunk = framing.framer(u64::MAX).decode(&mut &mut bytes[..]);
     chunk.ok().flatten().and_then(|chunk| chunk.frame)
 }
 
 /// Encodes a message that came in frames, and each frame in parts.
-pub(super) fn encode(
+pub(crate) fn encode(
     framing: Framing,
     max_message: u64,
     frames: &[&[&[u8]]],
@@ -146,7 +148,7 @@ pub(super) fn encode(
 }
 
 /// As [`encode`], with a framer that goes on to the next message.
-pub(super) fn encode_message(
+pub(crate) fn encode_message(
     framer: &mut Framer,
     kind: Kind,
     frames: &[Vec<&[u8]>],
@@ -168,7 +170,7 @@ pub(super) fn encode_message(
 }
 
 /// Encodes a message from a source that has no frames.
-pub(super) fn encode_unframed(
+pub(crate) fn encode_unframed(
     framing: Framing,
     max_message: u64,
     parts: &[&[u8]],

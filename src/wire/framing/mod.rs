@@ -19,8 +19,8 @@ use super::{Chunk, Fault, Gather, Kind};
 mod announced;
 mod content_length;
 mod delimited;
-#[cfg(test)]
-mod harness;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod harness;
 mod json;
 mod length;
 mod raw;

@@ -15,6 +15,8 @@ pub mod header;
 pub mod mask;
 pub mod utf8;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod harness;
 #[cfg(test)]
 mod tests;
 
