@@ -15,6 +15,7 @@
 #[cfg(feature = "config-file")]
 mod files;
 mod heads;
+mod model;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "auth")]

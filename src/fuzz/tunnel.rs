@@ -7,13 +7,14 @@
 //! and it always ends. Events come only for what is new, so one that the
 //! tunnel forgot leaves bytes behind.
 
+use super::model::Terms;
 use super::{Choices, Cuts};
 use crate::tunnel::ending::Ending;
 use crate::tunnel::policy::{Route, Timeouts};
 use crate::tunnel::world::{EOF, Fake, REQUEST, RESET, World, frame};
 use crate::tunnel::{Need, Tunnel};
 use crate::wire::framing::Framing;
-use crate::wire::ws::{Close, Decoder, Encoder, Event, FrameType, InvalidUtf8, Role, Text};
+use crate::wire::ws::{FrameType, InvalidUtf8, Text};
 use crate::wire::{Chunk, End, Frame, Gather, Kind};
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -26,7 +27,7 @@ const MOST_HELD: usize = 320 * 1024;
 const LEAST_HELD: usize = 16 * 1024;
 
 /// As many bytes either side sends, so that a run stays short.
-const MOST_SENT: usize = 200_000;
+const MOST_SENT: usize = 100_000;
 
 /// As many things happen.
 const OPERATIONS: usize = 300;
@@ -71,15 +72,6 @@ struct Run {
     lost: bool,
     /// Whether the last thing is that nobody moves any more.
     stalls: bool,
-}
-
-/// The settings that the model needs.
-#[derive(Clone, Copy, Debug)]
-struct Terms {
-    framing: Framing,
-    max_message: u64,
-    text: Text,
-    half_close: bool,
 }
 
 impl Run {
@@ -418,154 +410,4 @@ fn letters(from: usize, len: usize) -> Vec<u8> {
     (from..from + len)
         .map(|n| b'a' + (n ^ (n >> 5)) as u8 % 26)
         .collect()
-}
-
-/// What a side has to get and what it may get. The two differ only in how much
-/// of a message passes before it turns out to be faulty.
-#[derive(Debug, Default)]
-struct Owed<T> {
-    least: Vec<T>,
-    most: Vec<T>,
-}
-
-/// What a client is shown: bytes, and where messages begin and end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
-    Begin(Kind),
-    Byte(u8),
-    End,
-}
-
-impl Terms {
-    fn up(self, sent: &[u8]) -> Owed<u8> {
-        let (least, whole) = self.upwards([sent]);
-        let most = match whole {
-            true => least.clone(),
-            false => self.upwards(sent.chunks(1)).0,
-        };
-        assert!(most.starts_with(&least));
-        Owed { least, most }
-    }
-
-    /// What the backend gets; whether the client broke no rule.
-    fn upwards<'r>(self, reads: impl IntoIterator<Item = &'r [u8]>) -> (Vec<u8>, bool) {
-        let mut decoder = Decoder::new(Role::Server);
-        if self.half_close {
-            decoder.allow_half_close();
-        }
-        let mut framer = self.framing.framer(self.max_message);
-        let (mut got, mut left, mut staging) = (Vec::new(), Vec::new(), Vec::new());
-        for read in reads {
-            let mut bytes = [&left, read].concat();
-            let mut input = &mut bytes[..];
-            let mut out = Gather::new(&mut staging);
-            let done = loop {
-                match decoder.decode(&mut input) {
-                    Ok(None) => break None,
-                    Ok(Some(Event::Chunk(chunk))) => {
-                        if framer.encode(chunk, &mut out).is_err() {
-                            break Some(false);
-                        }
-                    }
-                    Ok(Some(Event::Close(_))) => break Some(true),
-                    Ok(Some(_)) => {}
-                    Err(_) => break Some(false),
-                }
-            };
-            got.extend(out.pieces().flatten());
-            if let Some(whole) = done {
-                return (got, whole);
-            }
-            left = input.to_vec();
-        }
-        (got, true)
-    }
-
-    fn down(self, sent: &[u8], ended: bool) -> Owed<Shown> {
-        let (least, whole) = self.downwards([sent], ended);
-        let most = match whole {
-            true => least.clone(),
-            false => self.downwards(sent.chunks(1), ended).0,
-        };
-        assert!(most.starts_with(&least));
-        Owed { least, most }
-    }
-
-    /// What the client is shown; whether the backend broke no rule.
-    fn downwards<'r>(
-        self,
-        reads: impl IntoIterator<Item = &'r [u8]>,
-        ended: bool,
-    ) -> (Vec<Shown>, bool) {
-        let mut text = self.text;
-        if text.frame_type == FrameType::Mirror {
-            // Whatever type it has, the bytes are the same.
-            text.frame_type = FrameType::Binary;
-        }
-        let mut framer = self.framing.framer(self.max_message);
-        let mut encoder = Encoder::new(Role::Server, text);
-        let (mut sent, mut left, mut staging) = (Vec::new(), Vec::new(), Vec::new());
-        let mut whole = true;
-        for read in reads.into_iter().chain(ended.then_some(&[][..])) {
-            let last = read.is_empty();
-            let mut bytes = [&left, read].concat();
-            let mut input = &mut bytes[..];
-            let mut out = Gather::new(&mut staging);
-            while whole {
-                let decoded = match last {
-                    true => framer.finish(&mut input),
-                    false => framer.decode(&mut input),
-                };
-                match decoded {
-                    Ok(None) => break,
-                    Ok(Some(chunk)) => whole = encoder.encode(chunk, None, &mut out).is_ok(),
-                    Err(_) => whole = false,
-                }
-            }
-            if whole && last {
-                whole = encoder.finish(&mut out).is_ok();
-            }
-            sent.extend(out.pieces().flatten());
-            left = input.to_vec();
-        }
-        (self.shown(&sent).0, whole)
-    }
-
-    /// What these frames show, and the Close that ends them.
-    fn shown(self, frames: &[u8]) -> (Vec<Shown>, Option<Close>) {
-        let mut decoder = Decoder::new(Role::Client);
-        let mut bytes = frames.to_vec();
-        let mut input = &mut bytes[..];
-        let mut shown = Vec::new();
-        while let Some(event) = decoder
-            .decode(&mut input)
-            .expect("a server keeps the rules")
-        {
-            match event {
-                Event::Chunk(chunk) => self.show(&chunk, &mut shown),
-                Event::Close(close) => {
-                    assert!(input.is_empty(), "something is behind the Close");
-                    return (shown, Some(close));
-                }
-                _ => {}
-            }
-        }
-        (shown, None)
-    }
-
-    fn show(self, chunk: &Chunk<'_>, shown: &mut Vec<Shown>) {
-        // A read is no message, and what it is mirrors depends on when it was.
-        let raw = self.framing == Framing::Raw;
-        let kind = match self.text.frame_type {
-            FrameType::Mirror => None,
-            _ => chunk.kind,
-        };
-        if chunk.first && !raw {
-            shown.extend(kind.map(Shown::Begin));
-        }
-        shown.extend(chunk.payload.iter().copied().map(Shown::Byte));
-        if chunk.is_last() && !raw {
-            shown.push(Shown::End);
-        }
-    }
 }

@@ -1,0 +1,165 @@
+//! What comes of all that the two sides of a tunnel send: what its codecs make
+//! of it in one piece, without a tunnel.
+
+use crate::wire::framing::Framing;
+use crate::wire::ws::{Close, Decoder, Encoder, Event, FrameType, Role, Text};
+use crate::wire::{Chunk, Gather, Kind};
+
+/// The settings that the model needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) framing: Framing,
+    pub(super) max_message: u64,
+    pub(super) text: Text,
+    pub(super) half_close: bool,
+}
+
+/// What a side has to get and what it may get. The two differ only in how much
+/// of a message passes before it turns out to be faulty.
+#[derive(Debug, Default)]
+pub(super) struct Owed<T> {
+    pub(super) least: Vec<T>,
+    pub(super) most: Vec<T>,
+}
+
+/// What a client is shown: a byte, or that a message begins or ends.
+pub(super) type Shown = u16;
+const TEXT_BEGINS: Shown = 0x100;
+const BINARY_BEGINS: Shown = 0x101;
+const ENDS: Shown = 0x102;
+
+impl Terms {
+    pub(super) fn up(self, sent: &[u8]) -> Owed<u8> {
+        let (least, whole) = self.upwards([sent]);
+        let most = match whole {
+            true => least.clone(),
+            false => self.upwards(sent.chunks(1)).0,
+        };
+        assert!(most.starts_with(&least));
+        Owed { least, most }
+    }
+
+    /// What the backend gets; whether the client broke no rule.
+    fn upwards<'r>(self, reads: impl IntoIterator<Item = &'r [u8]>) -> (Vec<u8>, bool) {
+        let mut decoder = Decoder::new(Role::Server);
+        if self.half_close {
+            decoder.allow_half_close();
+        }
+        let mut framer = self.framing.framer(self.max_message);
+        let (mut got, mut bytes, mut staging) = (Vec::new(), Vec::new(), Vec::new());
+        for read in reads {
+            bytes.extend_from_slice(read);
+            let mut input = &mut bytes[..];
+            let mut out = Gather::new(&mut staging);
+            let done = loop {
+                match decoder.decode(&mut input) {
+                    Ok(None) => break None,
+                    Ok(Some(Event::Chunk(chunk))) => {
+                        if framer.encode(chunk, &mut out).is_err() {
+                            break Some(false);
+                        }
+                    }
+                    Ok(Some(Event::Close(_))) => break Some(true),
+                    Ok(Some(_)) => {}
+                    Err(_) => break Some(false),
+                }
+            };
+            out.pieces().for_each(|piece| got.extend_from_slice(piece));
+            let left = input.len();
+            if let Some(whole) = done {
+                return (got, whole);
+            }
+            bytes.drain(..bytes.len() - left);
+        }
+        (got, true)
+    }
+
+    pub(super) fn down(self, sent: &[u8], ended: bool) -> Owed<Shown> {
+        let (least, whole) = self.downwards([sent], ended);
+        let most = match whole {
+            true => least.clone(),
+            false => self.downwards(sent.chunks(1), ended).0,
+        };
+        assert!(most.starts_with(&least));
+        Owed { least, most }
+    }
+
+    /// What the client is shown; whether the backend broke no rule.
+    fn downwards<'r>(
+        self,
+        reads: impl IntoIterator<Item = &'r [u8]>,
+        ended: bool,
+    ) -> (Vec<Shown>, bool) {
+        let mut text = self.text;
+        if text.frame_type == FrameType::Mirror {
+            // Whatever type it has, the bytes are the same.
+            text.frame_type = FrameType::Binary;
+        }
+        let mut framer = self.framing.framer(self.max_message);
+        let mut encoder = Encoder::new(Role::Server, text);
+        let (mut sent, mut bytes, mut staging) = (Vec::new(), Vec::new(), Vec::new());
+        let mut whole = true;
+        for read in reads.into_iter().chain(ended.then_some(&[][..])) {
+            let last = read.is_empty();
+            bytes.extend_from_slice(read);
+            let mut input = &mut bytes[..];
+            let mut out = Gather::new(&mut staging);
+            while whole {
+                let decoded = match last {
+                    true => framer.finish(&mut input),
+                    false => framer.decode(&mut input),
+                };
+                match decoded {
+                    Ok(None) => break,
+                    Ok(Some(chunk)) => whole = encoder.encode(chunk, None, &mut out).is_ok(),
+                    Err(_) => whole = false,
+                }
+            }
+            if whole && last {
+                whole = encoder.finish(&mut out).is_ok();
+            }
+            out.pieces().for_each(|piece| sent.extend_from_slice(piece));
+            let left = input.len();
+            bytes.drain(..bytes.len() - left);
+        }
+        (self.shown(&sent).0, whole)
+    }
+
+    /// What these frames show, and the Close that ends them.
+    pub(super) fn shown(self, frames: &[u8]) -> (Vec<Shown>, Option<Close>) {
+        let mut decoder = Decoder::new(Role::Client);
+        let mut bytes = frames.to_vec();
+        let mut input = &mut bytes[..];
+        let mut shown = Vec::new();
+        while let Some(event) = decoder
+            .decode(&mut input)
+            .expect("a server keeps the rules")
+        {
+            match event {
+                Event::Chunk(chunk) => self.show(&chunk, &mut shown),
+                Event::Close(close) => {
+                    assert!(input.is_empty(), "something is behind the Close");
+                    return (shown, Some(close));
+                }
+                _ => {}
+            }
+        }
+        (shown, None)
+    }
+
+    fn show(self, chunk: &Chunk<'_>, shown: &mut Vec<Shown>) {
+        // A read is no message, and what it is mirrors depends on when it was.
+        let raw = self.framing == Framing::Raw;
+        let mirrors = self.text.frame_type == FrameType::Mirror;
+        if chunk.first && !raw && !mirrors {
+            shown.push(match chunk.kind {
+                Some(Kind::Text) => TEXT_BEGINS,
+                _ => BINARY_BEGINS,
+            });
+        }
+        shown.extend(chunk.payload.iter().copied().map(Shown::from));
+        if chunk.is_last() && !raw {
+            shown.push(ENDS);
+        }
+    }
+}
