@@ -265,9 +265,34 @@ impl Run {
         ends(&self.world.backend);
     }
 
+    /// Pumps, and nothing is read for a side that takes nothing.
     fn pump(&mut self) {
+        let stuck = self.stuck();
+        let before = self.unread();
         let need = self.world.pump();
         self.note(need);
+        if self.world.ending().is_none() {
+            let after = self.unread();
+            assert!(!stuck.0 || after.0 == before.0, "read for a stuck backend");
+            assert!(!stuck.1 || after.1 == before.1, "read for a stuck client");
+        }
+    }
+
+    /// Whether something waits that the backend takes not, and the client.
+    fn stuck(&self) -> (bool, bool) {
+        let queued = self.world.tunnel.figures().map(|figures| figures.queued);
+        let (client, backend) = queued.unwrap_or_default();
+        let full = |fake: &Fake| fake.0.borrow().room == 0;
+        (
+            backend > 0 && full(&self.world.backend),
+            client > 0 && full(&self.world.client),
+        )
+    }
+
+    /// Bytes of the client that were not read, and of the backend.
+    fn unread(&self) -> (usize, usize) {
+        let unread = |fake: &Fake| fake.0.borrow().sends.len();
+        (unread(&self.world.client), unread(&self.world.backend))
     }
 
     fn note(&mut self, need: Need) {
@@ -344,6 +369,10 @@ impl Run {
         }
         assert!(close.is_some() || !told, "{ending:?} was not told");
         if ending.is_none() {
+            assert!(
+                !self.client_ended && !self.backend_ended,
+                "an end was not seen"
+            );
             let figures = self.world.tunnel.figures().expect("an open tunnel");
             assert_eq!(figures.queued, (0, 0));
             assert!(self.world.tunnel.memory() <= LEAST_HELD);
