@@ -156,6 +156,7 @@ impl Side {
     }
 }
 
+/// The key is known to everybody, and good for nothing but this.
 fn settings() -> (&'static Acceptor, &'static Connector) {
     static SETTINGS: OnceLock<(Acceptor, Connector)> = OnceLock::new();
     let (acceptor, connector) = SETTINGS.get_or_init(|| {
