@@ -92,7 +92,7 @@ fuzz() {
   if ((status != 0)); then
     failed=1
     # Without its progress, and without the dump of an input that may be long.
-    grep -Ev '^(#[0-9]|0x)' "$log" | cut -c1-500 | tail -60
+    { grep -Ev '^(#[0-9]|0x)' "$log" || true; } | cut -c1-500 | tail -60
     sed -n "s|^.*Test unit written to \(.*\)|fuzz: $target found something; to see it again:\n  $cache/build/$host/release/$target \1|p" "$log"
   fi
   rows+=("$(printf '%-16s | %7d | %10s | %8s | %s' "$target" "$time" "${runs:--}" "${coverage:--}" \
