@@ -148,9 +148,9 @@ pub(super) fn proxy_protocol(bytes: &[u8]) {
         Err(why) => Some(Err(why)),
     };
     match (read, whole) {
-        // What is wrong may show in bytes of which fewer are needed at first,
-        // and more than one thing may be wrong.
-        (None | Some(Err(_)), Some(Err(_))) => {}
+        // What is wrong may show sooner or later, and more than one thing may
+        // be wrong; but nothing wrong is ever right.
+        (None | Some(Err(_)), Some(Err(_))) | (Some(Err(_)), None) => {}
         (read, whole) => {
             assert_eq!(read, whole);
             if let Some(Ok(header)) = whole {

@@ -271,7 +271,8 @@ impl Run {
         let before = self.unread();
         let need = self.world.pump();
         self.note(need);
-        if self.world.ending().is_none() {
+        let open = self.world.tunnel.figures().is_some();
+        if open && self.world.ending().is_none() {
             let after = self.unread();
             assert!(!stuck.0 || after.0 == before.0, "read for a stuck backend");
             assert!(!stuck.1 || after.1 == before.1, "read for a stuck client");
