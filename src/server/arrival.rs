@@ -8,7 +8,7 @@ use super::table::Slot;
 use super::{Server, register};
 use crate::net::{Peer, Socket, Stream, inherited};
 use crate::tunnel::auth::Vault;
-use crate::tunnel::{Entrance, Label, Opening, Side, Tunnel};
+use crate::tunnel::{Entrance, Label, Opening, Readiness, Side, Tunnel};
 use log::{error, warn};
 
 impl Server {
@@ -76,7 +76,13 @@ impl Server {
             return self.guard.leave(pass);
         }
         let opening = Opening::new(entrance.clone(), introduced);
-        let tunnel = Tunnel::new(label, socket, opening, settings.handshake_timeout, now);
+        let mut tunnel = Tunnel::new(label, socket, opening, settings.handshake_timeout, now);
+        // Who connects mostly speaks at once: reading spares waiting for that.
+        let perhaps = Readiness {
+            readable: true,
+            ..Readiness::default()
+        };
+        tunnel.ready(Side::Client, perhaps);
         self.table.insert(Slot::new(tunnel, pass));
     }
 }
