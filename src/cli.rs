@@ -11,21 +11,25 @@ use std::process::ExitCode;
 use argh::{EarlyExit, FromArgs};
 
 use crate::config::Source;
-use crate::config::connect::Local;
 use crate::features;
 use crate::logging::Logging;
-use crate::server::Settings;
 use check::CheckArgs;
-use connect::Connect;
+use connect::ConnectArgs;
 use demo::DemoArgs;
 use inetd::InetdArgs;
 use serve::Serve;
 use token::TokenArgs;
 
-#[cfg(not(all(feature = "auth", feature = "config-file", feature = "demo")))]
+#[cfg(not(all(
+    feature = "auth",
+    feature = "config-file",
+    feature = "connect",
+    feature = "demo"
+)))]
 mod absent;
 #[cfg_attr(not(feature = "config-file"), path = "cli/no_check.rs")]
 mod check;
+#[cfg_attr(not(feature = "connect"), path = "cli/no_connect.rs")]
 mod connect;
 #[cfg_attr(not(feature = "demo"), path = "cli/no_demo.rs")]
 mod demo;
@@ -38,6 +42,7 @@ mod serve;
     feature = "tls",
     feature = "auth",
     feature = "config-file",
+    feature = "connect",
     feature = "demo"
 ))]
 mod tests;
@@ -45,11 +50,15 @@ mod tests;
 mod token;
 
 pub use check::{Check, run_check};
+pub use connect::{Connect, run_connect};
 pub use demo::{Demo, run_demo};
 pub use token::{Token, run_token};
 
 /// Exit code for a command line that makes no sense.
 const USAGE: u8 = 2;
+
+/// What a dash stands for.
+const STDIO: &str = "stdio";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,15 +77,8 @@ pub enum Command {
         /// What to log, how and where.
         log: Logging,
     },
-    /// Lead local connections to a WebSocket server.
-    Connect {
-        /// Where they come from.
-        local: Local,
-        /// All else.
-        settings: Box<Settings>,
-        /// What to log, how and where.
-        log: Logging,
-    },
+    /// Lead local connections to a WebSocket server; see [`run_connect`].
+    Connect(Connect),
     /// Check a configuration file; see [`run_check`].
     Check(Check),
     /// Serve the demonstration page; see [`run_demo`].
@@ -167,8 +169,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
             .resolve_inetd()
             .map_err(|errors| Exit::usage(&command, &errors)),
         Some(Commands::Connect(connect)) => connect
-            .resolve(|name| std::env::var(name).ok())
-            .map_err(|errors| Exit::usage(&command, &errors)),
+            .resolve()
+            .map(Command::Connect)
+            .map_err(|errors: Vec<_>| Exit::usage(&command, &errors)),
         Some(Commands::Check(check)) => check.resolve().map(Command::Check).map_err(usage),
         Some(Commands::Token(token)) => token.resolve().map(Command::Token).map_err(usage),
         Some(Commands::Demo(demo)) => demo.resolve().map(Command::Demo).map_err(usage),
@@ -233,7 +236,7 @@ fn split_values(args: &[String]) -> Vec<&str> {
                 split.extend([name, value]);
             }
             // A dash alone is an option to argh.
-            _ if arg == "-" => split.push(connect::STDIO),
+            _ if arg == "-" => split.push(STDIO),
             _ => split.push(arg),
         }
         if arg == "--" {
@@ -267,7 +270,7 @@ struct Adit {
 enum Commands {
     Serve(Box<Serve>),
     Inetd(InetdArgs),
-    Connect(Box<Connect>),
+    Connect(Box<ConnectArgs>),
     Check(CheckArgs),
     Token(TokenArgs),
     Demo(DemoArgs),

@@ -30,8 +30,8 @@ fn one(settings: Settings) -> Result<End, String> {
     let failed = |e: io::Error| format!("standard input and output: {e}");
     // Its log is off unless it was asked for.
     if !log_enabled!(Level::Warn) {
-        for url in settings.unverified() {
-            eprintln!("adit: warning: the certificate of {url} is not verified");
+        for server in settings.unverified() {
+            eprintln!("adit: warning: the certificate of {server} is not verified");
         }
     }
     let (connection, output) = stdio::connect().map_err(failed)?;

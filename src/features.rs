@@ -54,6 +54,8 @@ features! {
     Demo = "demo",
     /// Landlock.
     Sandbox = "sandbox",
+    /// `adit connect`.
+    Connect = "connect",
 }
 
 /// The names of what was built in, or that nothing was.

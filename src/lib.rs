@@ -38,6 +38,7 @@ pub mod address;
 pub mod cidr;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "connect")]
 pub mod connect;
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -2,12 +2,10 @@
 
 use adit::cli::{self, Command, Demo, Exit};
 use adit::config::Source;
-use adit::config::connect::Local;
-use adit::connect;
 use adit::inetd;
 use adit::logging::{self, Format, Logging, Target};
 use adit::net::inherited::divert_output;
-use adit::server::{End, Loader, Server, Settings};
+use adit::server::{End, Loader, Server};
 use log::{LevelFilter, error};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,11 +25,7 @@ fn main() -> ExitCode {
         Ok(Command::Check(check)) => return cli::run_check(&check).finish(),
         Ok(Command::Token(token)) => return cli::run_token(&token).finish(),
         Ok(Command::Inetd { source, log }) => inetd::serve(source, log, diverted),
-        Ok(Command::Connect {
-            local,
-            settings,
-            log,
-        }) => run_connect(&local, *settings, &log).map_err(failure),
+        Ok(Command::Connect(connect)) => cli::run_connect(&connect).map_err(failure),
         Ok(Command::Serve { source, log }) => serve(source, &log).map_err(failure),
         Ok(Command::Demo(demo)) => run_demo(&demo).map_err(failure),
     };
@@ -55,11 +49,6 @@ fn serve(source: Source, log: &Logging) -> Result<End, String> {
         error!("{text}");
     }
     done
-}
-
-fn run_connect(local: &Local, settings: Settings, log: &Logging) -> Result<End, String> {
-    let done = logging::start(log).and_then(|()| connect::run(local, settings));
-    done.map_err(|e| format!("adit: {e}"))
 }
 
 fn serve_logged(source: Source) -> Result<End, String> {

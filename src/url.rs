@@ -3,6 +3,7 @@
 //! What is displayed is for logs, and so without the user and the password, and
 //! without the query, in which a token may stand.
 
+use crate::features::Feature;
 use std::fmt;
 
 /// What is spoken at a URL.
@@ -70,7 +71,7 @@ impl Url {
         let forms = "write ws://HOST[:PORT]/PATH or wss://HOST[:PORT]/PATH";
         let url = Url::parse(text).map_err(|why| format!("{why}; {forms}"))?;
         match url.scheme {
-            Scheme::Ws | Scheme::Wss => Ok(url),
+            Scheme::Ws | Scheme::Wss => url.spoken(),
             _ => Err(format!("no WebSocket URL; {forms}")),
         }
     }
@@ -90,7 +91,7 @@ impl Url {
         match url.scheme {
             Scheme::Ws | Scheme::Wss => Err(format!("no proxy's URL; {forms}")),
             _ if url.target != "/" => Err(format!("a proxy has no path; {forms}")),
-            _ => Ok(url),
+            _ => url.spoken(),
         }
     }
 
@@ -146,6 +147,14 @@ impl Url {
         } else {
             self.authority()
         }
+    }
+
+    /// The URL, if this build speaks what it wants.
+    fn spoken(self) -> Result<Url, String> {
+        if self.is_secure() && !Feature::Tls.is_built_in() {
+            return Err(Feature::Tls.absence().to_owned());
+        }
+        Ok(self)
     }
 
     fn bracketed(&self) -> String {
@@ -262,7 +271,8 @@ impl fmt::Display for Url {
     }
 }
 
-#[cfg(test)]
+// Half of the URLs want TLS.
+#[cfg(all(test, feature = "tls"))]
 mod tests {
     use super::*;
 
@@ -379,5 +389,20 @@ mod tests {
         for location in ["ftp://h/", "/a#b", "/a b"] {
             assert!(url.moved(location).is_err(), "{location}");
         }
+    }
+}
+
+#[cfg(all(test, not(feature = "tls")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_wants_tls_is_refused_without_it() {
+        let absence = Feature::Tls.absence();
+        assert_eq!(Url::websocket("wss://h/").unwrap_err(), absence);
+        assert_eq!(Url::proxy("https://p").unwrap_err(), absence);
+        let url = Url::websocket("ws://h/").unwrap();
+        assert_eq!(url.moved("https://h/").unwrap_err(), absence);
+        assert!(Url::proxy("socks5h://p").is_ok());
     }
 }

@@ -1,5 +1,7 @@
 //! `adit connect`: the framing on this side, the WebSocket client on the other.
 
+// The client end.
+#![cfg(feature = "connect")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

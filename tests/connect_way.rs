@@ -1,7 +1,7 @@
 //! What stands between `adit connect` and its server: proxies, and TLS.
 
-// Half of it is TLS.
-#![cfg(feature = "tls")]
+// The client end; half of it is TLS.
+#![cfg(all(feature = "connect", feature = "tls"))]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -8,7 +8,8 @@
     feature = "auth",
     feature = "config-file",
     feature = "demo",
-    feature = "sandbox"
+    feature = "sandbox",
+    feature = "connect"
 ))]
 #![allow(clippy::unwrap_used)]
 

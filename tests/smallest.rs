@@ -6,7 +6,8 @@
     feature = "auth",
     feature = "config-file",
     feature = "demo",
-    feature = "sandbox"
+    feature = "sandbox",
+    feature = "connect"
 )))]
 #![allow(clippy::unwrap_used)]
 
@@ -75,6 +76,8 @@ fn what_is_not_built_in_names_the_feature_that_it_wants() {
         ),
         (&["check", "--help"], "check", "config-file"),
         (&["token", "--key", "k"], "token", "auth"),
+        (&["connect", "-", "ws://h/"], "connect", "connect"),
+        (&["connect", "--help"], "connect", "connect"),
         (&["demo"], "demo", "demo"),
         (&["demo", "--listen=80"], "demo", "demo"),
     ];

@@ -11,7 +11,7 @@ macro_rules! absent {
         pub(super) enum $args {}
 
         impl $args {
-            pub(super) fn resolve(self) -> Result<$command, String> {
+            pub(super) fn resolve<E>(self) -> Result<$command, E> {
                 match self {}
             }
         }

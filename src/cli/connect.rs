@@ -1,15 +1,41 @@
-//! The options of `adit connect`.
+//! `adit connect`: its options, and local connections led to a WebSocket
+//! server.
 
 use argh::FromArgs;
 use log::LevelFilter;
 
-use super::Command;
+use super::STDIO;
 use super::logged::logging;
 use crate::address::Listen;
 use crate::config::connect::{Local, settings};
+use crate::connect;
+use crate::logging::{self, Logging};
+use crate::server::{End, Settings};
 
-/// What a dash stands for.
-pub(super) const STDIO: &str = "stdio";
+/// What is to be connected.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// Where local connections come from.
+    pub local: Local,
+    /// All else.
+    pub settings: Box<Settings>,
+    /// What to log, how and where.
+    pub log: Logging,
+}
+
+/// Connects it, until that is over or a signal ends it.
+///
+/// # Errors
+/// What went wrong.
+pub fn run_connect(connect: &Connect) -> Result<End, String> {
+    let Connect {
+        local,
+        settings,
+        log,
+    } = connect;
+    let done = logging::start(log).and_then(|()| connect::run(local, settings.as_ref().clone()));
+    done.map_err(|e| format!("adit: {e}"))
+}
 
 /// Lead local connections to a WebSocket server.
 #[derive(FromArgs)]
@@ -47,7 +73,7 @@ Sizes: a number of bytes, or 64KiB, 1MiB, 1MB, 1GiB.",
 Exit codes: 0 closed by both sides, or stopped as told; 1 anything else; 2 a
 command line that makes no sense."
 )]
-pub(super) struct Connect {
+pub(super) struct ConnectArgs {
     /// where connections come from, and where they are led to
     #[argh(positional, arg_name = "LOCAL URL")]
     places: Vec<String>,
@@ -181,12 +207,9 @@ pub(super) struct Connect {
     log_format: Option<String>,
 }
 
-impl Connect {
+impl ConnectArgs {
     /// What is to be connected, or why these options make no sense.
-    pub(super) fn resolve(
-        &self,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Command, Vec<String>> {
+    pub(super) fn resolve(&self) -> Result<Connect, Vec<String>> {
         let (local, url) = self.places().map_err(|error| vec![error])?;
         let format = self.log_format.as_deref();
         let log = logging(self.verbose, self.quiet, format, self.syslog);
@@ -195,8 +218,9 @@ impl Connect {
             // The one connection says at the end what was wrong with it.
             log.level = LevelFilter::Off;
         }
+        let variable = |name: &str| std::env::var(name).ok();
         let settings = settings(&local, url, &self.options(), variable)?;
-        Ok(Command::Connect {
+        Ok(Connect {
             local,
             settings: Box::new(settings),
             log,

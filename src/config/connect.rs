@@ -6,11 +6,11 @@
 //! or the environment, since every user of the machine sees command lines.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::values::{choice, file, mode, token};
 use super::words::{GLOBAL, RULES, SWITCH, Word, find, push, put};
 use crate::address::Listen;
+use crate::features::Feature;
 use crate::net::Manner;
 use crate::net::tls_files::ClientTls;
 use crate::server::Settings;
@@ -52,22 +52,22 @@ pub struct Draft {
 
 /// The words that only `adit connect` has.
 pub const CONNECT: &[Word<Draft>] = &[
-    Word::one("ca", |draft, text| {
+    Word::of(Feature::Tls, "ca", |draft, text| {
         put(&mut draft.tls.ca, file(text).map(Some))
     }),
-    Word::one("ca-only", |draft, text| {
+    Word::of(Feature::Tls, "ca-only", |draft, text| {
         put(&mut draft.ca_only, file(text).map(Some))
     }),
-    Word::one("client-cert", |draft, text| {
+    Word::of(Feature::Tls, "client-cert", |draft, text| {
         put(&mut draft.tls.cert, file(text).map(Some))
     }),
-    Word::one("client-key", |draft, text| {
+    Word::of(Feature::Tls, "client-key", |draft, text| {
         put(&mut draft.tls.key, file(text).map(Some))
     }),
-    Word::one("server-name", |draft, text| {
+    Word::of(Feature::Tls, "server-name", |draft, text| {
         put(&mut draft.server_name, host(text).map(Some))
     }),
-    Word::one("insecure", |draft, text| {
+    Word::of(Feature::Tls, "insecure", |draft, text| {
         put(&mut draft.tls.insecure, choice(text, SWITCH))
     }),
     Word::secret("proxy", |draft, text| {
@@ -198,7 +198,7 @@ pub fn settings(
     };
     match draft.build(url, variable) {
         Ok((far, tls)) if errors.is_empty() => {
-            route.far = Some(Arc::new(far));
+            route.far = Some(far);
             route.backend_tls = tls;
             settings.routes.push(route);
             Ok(settings)

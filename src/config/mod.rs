@@ -51,6 +51,7 @@ use crate::tunnel::access::Fault;
 
 #[cfg(feature = "config-file")]
 pub mod check;
+#[cfg(feature = "connect")]
 pub mod connect;
 mod draft;
 #[cfg_attr(not(feature = "config-file"), path = "no_file.rs")]

@@ -91,7 +91,8 @@ impl<T> Word<T> {
         self.feature.filter(|feature| !feature.is_built_in())
     }
 
-    pub(super) const fn kept_secret(mut self) -> Self {
+    /// The word, with values that no message shows.
+    pub const fn kept_secret(mut self) -> Self {
         self.secret = true;
         self
     }

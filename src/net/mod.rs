@@ -8,6 +8,7 @@ pub mod pipe;
 pub mod resolve;
 pub mod socket;
 mod source;
+#[cfg(feature = "connect")]
 pub mod stdio;
 pub mod stream;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]

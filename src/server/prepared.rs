@@ -177,7 +177,7 @@ impl Tls {
     fn quest(&mut self, route: &Route, faults: &mut Vec<String>) -> Option<Quest> {
         let far = route.far.as_ref()?;
         if route.backend_tls.insecure {
-            let text = format!("the certificate of {} is not verified", far.url);
+            let text = format!("the certificate of {far} is not verified");
             self.warnings.push(text);
         }
         let loaded = Quest::new(far, &route.backend_tls);

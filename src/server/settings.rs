@@ -8,10 +8,10 @@ use crate::address::Listen;
 use crate::net::Manner;
 use crate::net::tls_files::ServerTls;
 use crate::tunnel::access;
+use crate::tunnel::far::Far;
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::pages::Page;
 use crate::tunnel::policy::Route;
-use crate::url::Url;
 
 /// Everything the loop needs to know; made by `config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,12 +101,12 @@ impl Settings {
     }
 
     /// The WebSocket servers that may show any certificate.
-    pub fn unverified(&self) -> impl Iterator<Item = &Url> {
+    pub fn unverified(&self) -> impl Iterator<Item = &Far> {
         let insecure = self
             .routes
             .iter()
             .filter(|route| route.backend_tls.insecure);
-        insecure.filter_map(|route| Some(&route.far.as_ref()?.url))
+        insecure.filter_map(|route| route.far.as_ref())
     }
 
     /// Whether trusted proxies send a PROXY header first at this listener.

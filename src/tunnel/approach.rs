@@ -7,13 +7,12 @@
 //! was spoken to has nothing more to say, so nothing may come behind it before
 //! the next step began, but for the last one.
 
+use super::far::{Dialogue, Request};
 use super::link::{Link, Read, Readiness};
 use super::relay::Scratch;
 use crate::net::Transport;
 use crate::net::tls::Connector;
-use crate::wire::http::Connect;
-use crate::wire::socks::Socks;
-use crate::wire::ws::hail::{Agreed, Hail, Wish};
+use crate::wire::ws::hail::Agreed;
 use crate::wire::{Next, Refusal, Unwelcome};
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -24,20 +23,8 @@ use std::vec;
 pub enum Step {
     /// TLS.
     Tls(Connector),
-    /// A request to an HTTP proxy.
-    Connect(Connect),
-    /// A request to a SOCKS proxy.
-    Socks(Socks),
-    /// A WebSocket's opening handshake.
-    WebSocket(Wish),
-}
-
-/// A dialogue that goes on.
-#[derive(Debug)]
-enum Dialogue {
-    Connect(Connect),
-    Socks(Socks),
-    WebSocket(Hail),
+    /// What a proxy or a WebSocket server is asked.
+    Ask(Request),
 }
 
 /// Where it stands.
@@ -203,27 +190,18 @@ impl<T: Transport> Approach<T> {
             let spoke = "a side on the way spoke before it was spoken to";
             return Err(io::Error::new(ErrorKind::InvalidData, spoke).into());
         }
-        let (request, dialogue) = match step {
-            None => {
-                self.stage = Stage::Through;
-                return Ok(());
-            }
+        self.stage = match step {
+            None => Stage::Through,
             Some(Step::Tls(connector)) => {
-                self.stage = Stage::Connecting;
-                return Ok(self.link.transport().connect_tls(&connector)?);
+                self.link.transport().connect_tls(&connector)?;
+                Stage::Connecting
             }
-            Some(Step::Connect(connect)) => (connect.request(), Dialogue::Connect(connect)),
-            Some(Step::Socks(socks)) => (socks.request(), Dialogue::Socks(socks)),
-            Some(Step::WebSocket(wish)) => {
-                let mut nonce = [0; 16];
-                getrandom::fill(&mut nonce)
-                    .map_err(|_| io::Error::other("the system has no random bytes"))?;
-                let hail = Hail::new(wish, nonce);
-                (hail.request(), Dialogue::WebSocket(hail))
+            Some(Step::Ask(request)) => {
+                let (words, dialogue) = request.begin()?;
+                self.link.queue().push(&words);
+                Stage::Talking(dialogue)
             }
         };
-        self.link.queue().push(&request);
-        self.stage = Stage::Talking(dialogue);
         Ok(())
     }
 
@@ -255,23 +233,10 @@ impl<T: Transport> Approach<T> {
                 }
                 Next::Done(used) => {
                     self.heard.drain(..used);
-                    if let Dialogue::WebSocket(hail) = dialogue {
-                        self.agreed = hail.agreed().clone();
-                    }
+                    self.agreed = dialogue.agreed();
                     return Ok(true);
                 }
             }
-        }
-    }
-}
-
-impl Dialogue {
-    /// Who is spoken to, and what comes next.
-    fn hear(&mut self, input: &[u8]) -> (&'static str, Result<Next, Unwelcome>) {
-        match self {
-            Dialogue::Connect(connect) => ("the proxy", connect.hear(input)),
-            Dialogue::Socks(socks) => ("the proxy", socks.hear(input)),
-            Dialogue::WebSocket(hail) => ("the server", hail.hear(input)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The WebSocket server that local connections are led to, and the way there.
 
 use super::approach::Step;
+use super::opening::Terms;
 use crate::address::Backend;
 use crate::cidr::Cidr;
 use crate::net::tls::Connector;
@@ -8,11 +9,17 @@ use crate::net::tls_files::ClientTls;
 use crate::url::{Credentials, Scheme, Url};
 use crate::wire::http::Connect;
 use crate::wire::socks::Socks;
-use crate::wire::ws::hail::Wish;
+use crate::wire::ws::hail::{Agreed, Wish};
+use crate::wire::ws::{Connection, Role};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+mod dialogue;
+
+pub use dialogue::{Dialogue, Request};
 
 /// Most redirects that can be followed.
 pub const MOST_REDIRECTS: u8 = 5;
@@ -56,14 +63,36 @@ impl Far {
             retry: false,
         }
     }
+
+    /// A stream that is to be led there.
+    pub fn seeker(&self) -> Seeker {
+        Seeker(())
+    }
+}
+
+impl fmt::Display for Far {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+/// A plain stream that a WebSocket server is sought for.
+#[derive(Debug)]
+pub struct Seeker(());
+
+impl Seeker {
+    /// What speaks for it, once the server is there.
+    pub fn connection(self, terms: &Terms, agreed: &Agreed) -> Connection {
+        Connection::new(Role::Client, terms.text, agreed.half_close)
+    }
 }
 
 /// A text that does not show itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a secret")
     }
 }
@@ -212,7 +241,7 @@ impl Quest {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn new(far: &Arc<Far>, tls: &ClientTls) -> Result<Self, String> {
+    pub fn new(far: &Far, tls: &ClientTls) -> Result<Self, String> {
         // A proxy is shown no certificate, and has to show a good one.
         let proxy_tls = ClientTls {
             ca: tls.ca.clone(),
@@ -224,7 +253,7 @@ impl Quest {
             tls: tls.load(any).map(Connector::for_http),
             proxy_tls: proxy_tls.load(any).map(Connector::for_http),
             url: far.url.clone(),
-            far: far.clone(),
+            far: Arc::new(far.clone()),
             followed: 0,
         };
         quest.way().map(|_| quest)
@@ -291,7 +320,7 @@ impl Quest {
                 self.tls.clone()?.to(name.unwrap_or(&self.url.host))?,
             ));
         }
-        steps.push(Step::WebSocket(self.wish(is_moved)));
+        steps.push(Step::Ask(Request::WebSocket(self.wish(is_moved))));
         let backend = Backend::Tcp {
             host: first.host.clone(),
             port: first.port,
@@ -304,7 +333,7 @@ impl Quest {
         if proxy.scheme == Scheme::Socks5h {
             let pair = credentials.map(|known| (known.user, known.password));
             let socks = Socks::new(&self.url.host, self.url.port, pair);
-            steps.push(Step::Socks(socks));
+            steps.push(Step::Ask(Request::Socks(socks)));
             return Ok(());
         }
         if proxy.is_secure() {
@@ -312,7 +341,7 @@ impl Quest {
         }
         let authorization = credentials.as_ref().map(basic);
         let connect = Connect::new(self.url.authority(), authorization);
-        steps.push(Step::Connect(connect));
+        steps.push(Step::Ask(Request::Connect(connect)));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Who waits for a backend, and what becomes of the two once it is there.
 
 use super::approach::Arrival;
+use super::far::Seeker;
 use super::link::Link;
 use super::opening::Terms;
 use super::session::Session;
@@ -16,7 +17,7 @@ pub enum Guest {
     /// A WebSocket client.
     Web(Hello),
     /// A plain stream that a WebSocket server is sought for.
-    Stream,
+    Stream(Seeker),
 }
 
 /// What passes when a WebSocket client's backend is there.
@@ -37,7 +38,7 @@ pub struct Hello {
 impl Guest {
     /// Whether it is a plain stream.
     pub fn is_stream(&self) -> bool {
-        matches!(self, Guest::Stream)
+        matches!(self, Guest::Stream(_))
     }
 
     /// Joins who came with what was gone to: a tunnel, and what came over its
@@ -67,8 +68,8 @@ impl Guest {
                 let connection = Connection::new(Role::Server, terms.text, hello.half_close);
                 ((came, connection), gone_to, hello.early)
             }
-            Guest::Stream => {
-                let connection = Connection::new(Role::Client, terms.text, agreed.half_close);
+            Guest::Stream(seeker) => {
+                let connection = seeker.connection(terms, &agreed);
                 ((gone_to, connection), came, early)
             }
         };

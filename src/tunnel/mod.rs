@@ -17,6 +17,7 @@ pub mod auth;
 pub mod deadlines;
 pub mod ending;
 pub mod endpoint;
+#[cfg_attr(not(feature = "connect"), path = "no_far.rs")]
 pub mod far;
 pub mod gate;
 pub mod greeting;

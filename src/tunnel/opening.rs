@@ -7,6 +7,7 @@
 use super::access::is_bearer;
 use super::admin::Visit;
 use super::auth::{self, PasswordCheck, Vault};
+use super::far::{Far, Seeker};
 use super::greeting::Facts;
 use super::guest::{Guest, Hello};
 use super::identity::{Client, Trusted, identify};
@@ -73,10 +74,10 @@ pub struct Accepted {
 
 impl Accepted {
     /// A plain stream, which asks for nothing: it takes the first route.
-    fn stream(route: &Route) -> Self {
+    fn stream(route: &Route, seeker: Seeker) -> Self {
         Accepted {
             route: 0,
-            guest: Guest::Stream,
+            guest: Guest::Stream(seeker),
             description: route.framing.to_string(),
             backend: None,
             password: None,
@@ -237,8 +238,10 @@ impl Opening {
         gate: &mut dyn Gate,
         label: &mut Label,
     ) -> Outcome {
-        if let Some(route) = rules.routes.first().filter(|route| route.far.is_some()) {
-            return Outcome::Accepted(Box::new(Accepted::stream(route)));
+        let first = rules.routes.first();
+        let far = first.and_then(|route| route.far.as_ref());
+        if let (Some(route), Some(seeker)) = (first, far.map(Far::seeker)) {
+            return Outcome::Accepted(Box::new(Accepted::stream(route, seeker)));
         }
         if let Some(introduction) = &mut self.introduction {
             let header = match introduction.read(link, &mut scratch.made.lent) {

@@ -12,7 +12,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Refusal;
@@ -53,7 +52,7 @@ pub struct Route {
     pub backend_tls: ClientTls,
     /// The WebSocket server that the route leads to instead: then what comes in
     /// is no request, but a plain stream.
-    pub far: Option<Arc<Far>>,
+    pub far: Option<Far>,
     /// As many tunnels at a time to each backend; `None`: any number.
     pub max_connections_per_backend: Option<usize>,
     /// As many new tunnels a second; `None`: any number.

@@ -87,7 +87,7 @@ fn no_proxy_leads_to_what_is_excepted() {
 fn quest(url: &str, change: impl FnOnce(&mut Far)) -> Quest {
     let mut far = Far::at(Url::websocket(url).unwrap());
     change(&mut far);
-    Quest::new(&Arc::new(far), &ClientTls::default()).unwrap()
+    Quest::new(&far, &ClientTls::default()).unwrap()
 }
 
 /// What is dialled, and the steps in short.
@@ -95,7 +95,7 @@ fn way(quest: &Quest) -> (String, String) {
     let (backend, steps) = quest.way().unwrap();
     let short = |step: &Step| match step {
         Step::Tls(connector) => format!("tls {}", connector.name()),
-        Step::Connect(connect) => {
+        Step::Ask(Request::Connect(connect)) => {
             let request = String::from_utf8(connect.request()).unwrap();
             request
                 .replace(" HTTP/1.1\r\n", " ")
@@ -103,8 +103,8 @@ fn way(quest: &Quest) -> (String, String) {
                 .trim()
                 .to_owned()
         }
-        Step::Socks(_) => "socks".to_owned(),
-        Step::WebSocket(wish) => format!("GET {} {}", wish.target, wish.host),
+        Step::Ask(Request::Socks(_)) => "socks".to_owned(),
+        Step::Ask(Request::WebSocket(wish)) => format!("GET {} {}", wish.target, wish.host),
     };
     let steps: Vec<_> = steps.iter().map(short).collect();
     (backend.to_string(), steps.join(", "))
