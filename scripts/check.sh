@@ -14,7 +14,7 @@ run cargo clippy --locked --all-targets -- -D warnings
 run cargo test --locked
 run cargo clippy --locked --all-targets --no-default-features -- -D warnings
 run cargo test --locked --no-default-features
-for feature in tls auth config-file demo sandbox connect; do
+for feature in tls auth config-file demo sandbox connect admin activation; do
     run cargo check --locked --no-default-features --features "$feature"
 done
 RUSTDOCFLAGS='-D warnings' run cargo doc --locked --no-deps

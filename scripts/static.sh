@@ -41,8 +41,8 @@ yes*) fail "--build-std is for $arch-unknown-linux-musl, not for $target" ;;
 esac
 
 cargo=(cargo build --locked --quiet --profile min --target "$target")
-# Nothing unwinds: no tables for it.
-flags="-C force-unwind-tables=no"
+# Nothing unwinds: no tables for it. What code has in common is there once.
+flags="-C force-unwind-tables=no -C llvm-args=-enable-machine-outliner=always"
 
 # The source of this rustc's std, where Debian's rust-src or RUST_SRC has it.
 std_source() {

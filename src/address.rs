@@ -102,10 +102,16 @@ impl FromStr for Listen {
             what: "listen address",
             seen: text.to_owned(),
             why,
-            forms: "PORT, HOST:PORT, [IPV6]:PORT, unix:/path, systemd, systemd:NAME or fd:NUMBER",
+            forms: LISTEN_FORMS,
         })
     }
 }
+
+/// How a place to listen can be written.
+const LISTEN_FORMS: &str = match Feature::Activation.is_built_in() {
+    true => "PORT, HOST:PORT, [IPV6]:PORT, unix:/path, systemd, systemd:NAME or fd:NUMBER",
+    false => "PORT, HOST:PORT, [IPV6]:PORT or unix:/path",
+};
 
 /// How a backend can be written.
 const BACKEND_FORMS: &str = match Feature::Tls.is_built_in() {
@@ -170,6 +176,10 @@ fn parse_listen(text: &str) -> Result<Listen, &'static str> {
             return Err("only a backend can have an abstract name");
         }
         return unix_name(path).map(|path| Listen::Unix(path.into()));
+    }
+    let is_inherited = text == "systemd" || text.starts_with("systemd:") || text.starts_with("fd:");
+    if is_inherited && !Feature::Activation.is_built_in() {
+        return Err(Feature::Activation.absence());
     }
     if text == "systemd" {
         return Ok(Listen::Systemd(None));
@@ -293,6 +303,12 @@ mod tests {
         }
     }
 
+    /// Whether it names a socket of others, which this build does not take.
+    fn lacks_activation(listen: &str) -> bool {
+        let is_inherited = listen.starts_with("systemd") || listen.starts_with("fd:");
+        is_inherited && !Feature::Activation.is_built_in()
+    }
+
     #[test]
     fn every_form_of_a_listen_address_parses_and_displays_again() {
         let long = format!("unix:/{}", "x".repeat(106));
@@ -330,6 +346,9 @@ mod tests {
             ("fd:0", Listen::Fd(0), "fd:0"),
             ("fd:03", Listen::Fd(3), "fd:3"),
         ] {
+            if lacks_activation(text) {
+                continue;
+            }
             let listen: Listen = text.parse().unwrap();
             assert_eq!(listen, expected, "{text}");
             assert_eq!(listen.to_string(), shown);
@@ -407,13 +426,13 @@ mod tests {
                 "longer than the 107 bytes that a Unix socket's name can have",
             ),
         ] {
+            let why = match lacks_activation(text) {
+                true => Feature::Activation.absence(),
+                false => why,
+            };
             assert_eq!(
                 text.parse::<Listen>().unwrap_err().to_string(),
-                format!(
-                    "listen address {text:?}: {why}; \
-                     write PORT, HOST:PORT, [IPV6]:PORT, unix:/path, systemd, systemd:NAME or \
-                     fd:NUMBER"
-                ),
+                format!("listen address {text:?}: {why}; write {LISTEN_FORMS}"),
             );
         }
     }

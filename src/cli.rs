@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use argh::{EarlyExit, FromArgs};
 
 use crate::config::Source;
-use crate::features;
+use crate::features::{self, Feature};
 use crate::logging::Logging;
 use check::CheckArgs;
 use connect::ConnectArgs;
@@ -21,6 +21,7 @@ use serve::Serve;
 use token::TokenArgs;
 
 #[cfg(not(all(
+    feature = "activation",
     feature = "auth",
     feature = "config-file",
     feature = "connect",
@@ -33,6 +34,7 @@ mod check;
 mod connect;
 #[cfg_attr(not(feature = "demo"), path = "cli/no_demo.rs")]
 mod demo;
+#[cfg_attr(not(feature = "activation"), path = "cli/no_inetd.rs")]
 mod inetd;
 mod logged;
 mod serve;
@@ -43,7 +45,9 @@ mod serve;
     feature = "auth",
     feature = "config-file",
     feature = "connect",
-    feature = "demo"
+    feature = "demo",
+    feature = "admin",
+    feature = "activation"
 ))]
 mod tests;
 #[cfg_attr(not(feature = "auth"), path = "cli/no_token.rs")]
@@ -52,6 +56,7 @@ mod token;
 pub use check::{Check, run_check};
 pub use connect::{Connect, run_connect};
 pub use demo::{Demo, run_demo};
+pub use inetd::Inetd;
 pub use token::{Token, run_token};
 
 /// Exit code for a command line that makes no sense.
@@ -71,12 +76,7 @@ pub enum Command {
         log: Logging,
     },
     /// Serve what is on standard input.
-    Inetd {
-        /// Where the settings come from.
-        source: Source,
-        /// What to log, how and where.
-        log: Logging,
-    },
+    Inetd(Inetd),
     /// Lead local connections to a WebSocket server; see [`run_connect`].
     Connect(Connect),
     /// Check a configuration file; see [`run_check`].
@@ -107,6 +107,17 @@ impl Exit {
         ExitCode::from(self.code)
     }
 
+    /// What argh says of a command line instead of reading it.
+    fn early(command: &str, exit: &EarlyExit) -> Self {
+        match exit.status {
+            Ok(()) => Exit {
+                text: without_trailing_spaces(&exit.output),
+                code: 0,
+            },
+            Err(()) => Exit::usage(command, &[flat(&exit.output)]),
+        }
+    }
+
     /// A usage error, with a hint at the help of `command`.
     fn usage(command: &str, errors: &[String]) -> Self {
         let lines: Vec<_> = errors
@@ -119,6 +130,23 @@ impl Exit {
             code: USAGE,
         }
     }
+}
+
+/// The commands that a build may lack.
+const WANTS: [(&str, Feature); 5] = [
+    ("connect", Feature::Connect),
+    ("inetd", Feature::Activation),
+    ("check", Feature::ConfigFile),
+    ("token", Feature::Auth),
+    ("demo", Feature::Demo),
+];
+
+/// What to say of a command that was not built in.
+fn absent(command: &str) -> Option<Exit> {
+    let (name, feature) = WANTS.into_iter().find(|(name, _)| *name == command)?;
+    let text = format!("adit: {name}: {}", feature.absence());
+    let code = USAGE;
+    (!feature.is_built_in()).then_some(Exit { text, code })
 }
 
 /// Reads the command line, without the program's name.
@@ -140,15 +168,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
         }
         _ => "adit".to_owned(),
     };
+    if let Some(exit) = args.first().and_then(|name| absent(name)) {
+        return Err(exit);
+    }
     let usage = |error: String| Exit::usage(&command, &[error]);
-    let early = |exit: EarlyExit| match exit.status {
-        Ok(()) => Exit {
-            text: without_trailing_spaces(&exit.output),
-            code: 0,
-        },
-        Err(()) => usage(flat(&exit.output)),
-    };
-    let adit = Adit::from_args(&["adit"], &args).map_err(early)?;
+    let adit = Adit::from_args(&["adit"], &args).map_err(|exit| Exit::early(&command, &exit))?;
     if adit.version {
         return Err(Exit {
             text: format!(
@@ -163,11 +187,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Exit> 
         Some(Commands::Serve(serve)) => serve
             .resolve()
             .map_err(|errors| Exit::usage(&command, &errors)),
-        Some(Commands::Inetd(inetd)) => inetd
-            .parse()
-            .map_err(early)?
-            .resolve_inetd()
-            .map_err(|errors| Exit::usage(&command, &errors)),
+        Some(Commands::Inetd(inetd)) => inetd.resolve().map(Command::Inetd),
         Some(Commands::Connect(connect)) => connect
             .resolve()
             .map(Command::Connect)

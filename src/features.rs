@@ -56,6 +56,10 @@ features! {
     Sandbox = "sandbox",
     /// `adit connect`.
     Connect = "connect",
+    /// The admin pages.
+    Admin = "admin",
+    /// Sockets that others have opened, and word to who started adit.
+    Activation = "activation",
 }
 
 /// The names of what was built in, or that nothing was.

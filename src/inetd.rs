@@ -18,7 +18,7 @@ use log::{LevelFilter, error};
 use socket2::Socket;
 
 use crate::address::Listen;
-use crate::cli::Exit;
+use crate::cli::{Exit, Inetd};
 use crate::config::Source;
 use crate::logging::{self, Format, Logging, Target};
 use crate::net::inherited::{StandardInput, leave_standard_input};
@@ -39,7 +39,8 @@ const MOST_READ: u64 = 1 << 20;
 ///
 /// # Errors
 /// It could not be begun, or cannot go on.
-pub fn serve(source: Source, log: Logging, diverted: bool) -> Result<End, Exit> {
+pub fn serve(inetd: Inetd, diverted: bool) -> Result<End, Exit> {
+    let Inetd { source, log } = inetd;
     let target = start_log(log, diverted)?;
     let input = StandardInput::open().map_err(|e| told(failure(2, &e), target))?;
     let started = start(&input, source).map_err(|exit| told(exit, target));

@@ -45,6 +45,7 @@ pub mod demo;
 pub mod features;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+#[cfg_attr(not(feature = "activation"), path = "no_inetd.rs")]
 pub mod inetd;
 pub mod logging;
 pub mod net;

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit.finish(),
         Ok(Command::Check(check)) => return cli::run_check(&check).finish(),
         Ok(Command::Token(token)) => return cli::run_token(&token).finish(),
-        Ok(Command::Inetd { source, log }) => inetd::serve(source, log, diverted),
+        Ok(Command::Inetd(inetd)) => inetd::serve(inetd, diverted),
         Ok(Command::Connect(connect)) => cli::run_connect(&connect).map_err(failure),
         Ok(Command::Serve { source, log }) => serve(source, &log).map_err(failure),
         Ok(Command::Demo(demo)) => run_demo(&demo).map_err(failure),

@@ -1,6 +1,7 @@
 //! The admin pages: figures that are exact, health that is true, and an
 //! entrance that serves nothing else and nobody else.
 
+#![cfg(feature = "admin")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

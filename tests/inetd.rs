@@ -1,6 +1,7 @@
 //! `adit inetd`: one connection or a listener, on standard input, output and
 //! error alike.
 
+#![cfg(feature = "activation")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,6 +1,7 @@
 //! Sockets that are open before adit is: systemd's, a shell's; and what a
 //! service manager hears.
 
+#![cfg(feature = "activation")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,6 +1,7 @@
 //! The log: how much, how it looks, where it goes, and that a reader who is
 //! stuck costs lines and nothing else. And the pid file.
 
+#![cfg(all(feature = "config-file", feature = "sandbox", feature = "activation"))]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -9,7 +9,9 @@
     feature = "config-file",
     feature = "demo",
     feature = "sandbox",
-    feature = "connect"
+    feature = "connect",
+    feature = "admin",
+    feature = "activation"
 ))]
 #![allow(clippy::unwrap_used)]
 

@@ -7,7 +7,9 @@
     feature = "config-file",
     feature = "demo",
     feature = "sandbox",
-    feature = "connect"
+    feature = "connect",
+    feature = "admin",
+    feature = "activation"
 )))]
 #![allow(clippy::unwrap_used)]
 
@@ -78,6 +80,18 @@ fn what_is_not_built_in_names_the_feature_that_it_wants() {
         (&["token", "--key", "k"], "token", "auth"),
         (&["connect", "-", "ws://h/"], "connect", "connect"),
         (&["connect", "--help"], "connect", "connect"),
+        (&["inetd", "h:1"], "inetd", "activation"),
+        (
+            &["serve", "systemd", "h:1"],
+            "listen address \"systemd\"",
+            "activation",
+        ),
+        (
+            &["serve", "fd:3", "h:1"],
+            "listen address \"fd:3\"",
+            "activation",
+        ),
+        (&["serve", "80", "h:1", "--admin=h:2"], "--admin", "admin"),
         (&["demo"], "demo", "demo"),
         (&["demo", "--listen=80"], "demo", "demo"),
     ];
@@ -87,5 +101,7 @@ fn what_is_not_built_in_names_the_feature_that_it_wants() {
         let says = format!("adit: {what}: this adit was built without the feature \"{feature}\"");
         assert!(error.starts_with(&says), "{args:?}: {error}");
         assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let is_command = args[0] == *what;
+        assert_eq!(error.contains("--help"), !is_command, "{args:?}: {error}");
     }
 }

@@ -1,8 +1,15 @@
 //! `adit inetd`: the options of `adit serve`, without a place to listen.
 
-use argh::{EarlyExit, FromArgs};
+use argh::FromArgs;
 
+use super::Exit;
 use super::serve::Serve;
+use crate::address::Listen;
+use crate::config::Source;
+use crate::logging::Logging;
+
+/// What asks for the help of this command.
+const COMMAND: &str = "adit inetd";
 
 /// What argh takes for a question.
 const HELP: [&str; 3] = ["-h", "--help", "help"];
@@ -34,12 +41,35 @@ pub(super) struct InetdArgs {
     rest: Vec<String>,
 }
 
+/// What to serve on standard input.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Inetd {
+    /// Where the settings come from.
+    pub source: Source,
+    /// What to log, how and where.
+    pub log: Logging,
+}
+
 impl InetdArgs {
     /// The options and backends, as `adit serve` reads them.
-    pub(super) fn parse(&self) -> Result<Serve, EarlyExit> {
+    pub(super) fn resolve(self) -> Result<Inetd, Exit> {
         let rest: Vec<_> = self.rest.iter().map(String::as_str).collect();
-        Serve::from_args(&["adit", "inetd"], &rest)
+        let serve = Serve::from_args(&["adit", "inetd"], &rest);
+        let serve = serve.map_err(|exit| Exit::early(COMMAND, &exit))?;
+        read(serve).map_err(|errors| Exit::usage(COMMAND, &errors))
     }
+}
+
+/// What the options mean where the place to listen is standard input.
+fn read(mut serve: Serve) -> Result<Inetd, Vec<String>> {
+    if serve.config.is_none() {
+        if serve.addresses.is_empty() && serve.token_map.is_none() {
+            return Err(vec!["no address; give BACKEND, or --config".to_owned()]);
+        }
+        serve.addresses.insert(0, Listen::Fd(0).to_string());
+    }
+    let (source, log) = serve.read()?;
+    Ok(Inetd { source, log })
 }
 
 /// Marks all arguments of `inetd` as its own, unless they ask for help.

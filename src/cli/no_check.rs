@@ -2,9 +2,8 @@
 
 use super::Exit;
 use super::absent::absent;
-use crate::features::Feature;
 
-absent!(Check, CheckArgs, "check", Feature::ConfigFile);
+absent!(Check, CheckArgs, "check");
 
 /// Never called.
 pub fn run_check(check: &Check) -> Exit {

@@ -1,10 +1,9 @@
 //! In place of `adit connect`, in a build without it.
 
 use super::absent::absent;
-use crate::features::Feature;
 use crate::server::End;
 
-absent!(Connect, ConnectArgs, "connect", Feature::Connect);
+absent!(Connect, ConnectArgs, "connect");
 
 /// Never called.
 ///

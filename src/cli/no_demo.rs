@@ -1,10 +1,9 @@
 //! In place of `adit demo`, in a build without it.
 
 use super::absent::absent;
-use crate::features::Feature;
 use crate::server::End;
 
-absent!(Demo, DemoArgs, "demo", Feature::Demo);
+absent!(Demo, DemoArgs, "demo");
 
 /// Never called.
 ///

@@ -2,9 +2,8 @@
 
 use super::Exit;
 use super::absent::absent;
-use crate::features::Feature;
 
-absent!(Token, TokenArgs, "token", Feature::Auth);
+absent!(Token, TokenArgs, "token");
 
 /// Never called.
 pub fn run_token(token: &Token) -> Exit {

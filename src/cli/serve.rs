@@ -2,15 +2,11 @@
 
 use super::Command;
 use super::logged::logging;
-use crate::address::Listen;
 use crate::config::words::option_lacks;
 use crate::config::{self, Source};
 use crate::features::Feature;
 use crate::logging::Logging;
 use argh::FromArgs;
-
-/// Where `adit inetd` listens.
-const STANDARD_INPUT: Listen = Listen::Fd(0);
 
 /// Run the tunnel.
 #[derive(FromArgs)]
@@ -64,11 +60,11 @@ pub(super) struct Serve {
     /// where clients connect to, and where their tunnels lead; of several
     /// backends to the one with the fewest
     #[argh(positional, arg_name = "LISTEN BACKEND")]
-    addresses: Vec<String>,
+    pub(super) addresses: Vec<String>,
 
     /// read everything from this file, and again on SIGHUP
     #[argh(option)]
-    config: Option<String>,
+    pub(super) config: Option<String>,
 
     /// answer only for this host, or *.DOMAIN for all below (default: any)
     #[argh(option)]
@@ -191,7 +187,7 @@ pub(super) struct Serve {
     /// in place of BACKEND: websockify's file, or a directory of them, that
     /// says where each token leads
     #[argh(option)]
-    token_map: Option<String>,
+    pub(super) token_map: Option<String>,
 
     /// time from ping to ping, or off (default: 30s)
     #[argh(option)]
@@ -314,19 +310,7 @@ impl Serve {
         Ok(Command::Serve { source, log })
     }
 
-    /// The same where the place to listen is standard input.
-    pub(super) fn resolve_inetd(mut self) -> Result<Command, Vec<String>> {
-        if self.config.is_none() {
-            if self.addresses.is_empty() && self.token_map.is_none() {
-                return Err(vec!["no address; give BACKEND, or --config".to_owned()]);
-            }
-            self.addresses.insert(0, STANDARD_INPUT.to_string());
-        }
-        let (source, log) = self.read()?;
-        Ok(Command::Inetd { source, log })
-    }
-
-    fn read(&self) -> Result<(Source, Logging), Vec<String>> {
+    pub(super) fn read(&self) -> Result<(Source, Logging), Vec<String>> {
         let lacking = self.lacking();
         if !lacking.is_empty() {
             return Err(lacking);

@@ -475,12 +475,14 @@ fn inetd_takes_the_options_of_serve_in_any_order() {
         &["inetd", "--framing", "lines", "--exit-idle=60", "h:1"][..],
     ] {
         match typed(args) {
-            Ok(Command::Inetd { source, .. }) => assert_eq!(source.load().unwrap(), expected),
+            Ok(Command::Inetd(Inetd { source, .. })) => {
+                assert_eq!(source.load().unwrap(), expected);
+            }
             other => panic!("{args:?}: {other:?}"),
         }
     }
     match typed(&["inetd", "--config", "f"]) {
-        Ok(Command::Inetd { source, .. }) => assert_eq!(source, Source::File("f".into())),
+        Ok(Command::Inetd(Inetd { source, .. })) => assert_eq!(source, Source::File("f".into())),
         other => panic!("{other:?}"),
     }
     for (args, expected) in [

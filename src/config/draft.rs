@@ -271,10 +271,23 @@ mod tests {
         assert_eq!(route.framing.name(), "lines");
     }
 
+    /// Where to listen, the options, and how each message begins.
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
+    fn all_are_named(rows: &[Row<'_>]) {
+        for &(listen, options, expected) in rows {
+            let errors = command_line(listen, options).unwrap_err();
+            assert_eq!(errors.len(), expected.len(), "{errors:?}");
+            for (error, expected) in errors.iter().zip(expected) {
+                assert!(error.starts_with(expected), "{error} / {expected}");
+            }
+        }
+    }
+
     #[test]
     fn a_command_line_has_all_its_mistakes_named() {
         let backend = ("backend", "h:1");
-        for (listen, options, expected) in [
+        all_are_named(&[
             (
                 "x",
                 &[("backend", "y"), ("framing", "z")][..],
@@ -289,16 +302,6 @@ mod tests {
                 "80",
                 &[backend, ("mode", "0600")],
                 &["mode with address :80; only unix:/path has a mode"],
-            ),
-            (
-                "systemd",
-                &[backend, ("mode", "0600")],
-                &["mode with address systemd; only unix:/path has a mode"],
-            ),
-            (
-                "fd:3",
-                &[backend, ("reuse-port", "true")],
-                &["reuse-port with address fd:3; only a port can be shared"],
             ),
             (
                 "unix:/s",
@@ -345,6 +348,37 @@ mod tests {
             ),
             (
                 "80",
+                &[backend, ("nonsense", "1")],
+                &["nonsense is no option"],
+            ),
+        ]);
+    }
+
+    #[cfg(feature = "activation")]
+    #[test]
+    fn a_socket_of_others_has_neither_a_mode_nor_company() {
+        let backend = ("backend", "h:1");
+        all_are_named(&[
+            (
+                "systemd",
+                &[backend, ("mode", "0600")],
+                &["mode with address systemd; only unix:/path has a mode"],
+            ),
+            (
+                "fd:3",
+                &[backend, ("reuse-port", "true")],
+                &["reuse-port with address fd:3; only a port can be shared"],
+            ),
+        ]);
+    }
+
+    #[cfg(feature = "admin")]
+    #[test]
+    fn the_admin_pages_have_a_place_of_their_own() {
+        let backend = ("backend", "h:1");
+        all_are_named(&[
+            (
+                "80",
                 &[backend, ("admin", "9090")],
                 &["admin \"9090\": no host; write 127.0.0.1:9090 for this machine alone, or"],
             ),
@@ -358,17 +392,6 @@ mod tests {
                 &[backend, ("admin", "unix:/s")],
                 &["admin unix:/s: clients connect there; write another address"],
             ),
-            (
-                "80",
-                &[backend, ("nonsense", "1")],
-                &["nonsense is no option"],
-            ),
-        ] {
-            let errors = command_line(listen, options).unwrap_err();
-            assert_eq!(errors.len(), expected.len(), "{errors:?}");
-            for (error, expected) in errors.iter().zip(expected) {
-                assert!(error.starts_with(expected), "{error} / {expected}");
-            }
-        }
+        ]);
     }
 }

@@ -136,6 +136,7 @@ pub fn option_lacks(name: &str) -> Option<Feature> {
     of(PLACE, name)
         .or_else(|| of(RULES, name))
         .or_else(|| of(AUTH, name.strip_prefix("auth-").unwrap_or(name)))
+        .or_else(|| of(GLOBAL, name))
         .or_else(|| of(LISTEN, name))
 }
 
@@ -300,7 +301,7 @@ pub const GLOBAL: &[Word<Settings>] = &[
     Word::one("chroot", |settings, text| {
         put(&mut settings.confinement.chroot, folder(text).map(Some))
     }),
-    Word::one("admin", |settings, text| {
+    Word::of(Feature::Admin, "admin", |settings, text| {
         put(&mut settings.admin, admin(text).map(Some))
     }),
     Word::one("sandbox", |settings, text| {
@@ -522,11 +523,6 @@ mod tests {
             "new-connections-per-second-per-route \"0\": write a number from 1 to 4294967295, \
                  or off",
         ),
-        (
-            "listener",
-            "x",
-            "listener \"x\": no port; write PORT, HOST:PORT, [IPV6]:PORT, unix:/path, systemd, systemd:NAME or fd:NUMBER",
-        ),
     ];
 
     #[test]
@@ -534,6 +530,9 @@ mod tests {
         for &(name, value, message) in REFUSED {
             assert_eq!(rule(name, &[value]), Err(vec![(0, message.to_owned())]));
         }
+        let error = "x".parse::<Listen>().unwrap_err();
+        let message = format!("listener \"x\": {}", error.reason());
+        assert_eq!(rule("listener", &["x"]), Err(vec![(0, message)]));
     }
 
     #[test]

@@ -14,8 +14,8 @@
 //! answers for it: from listenfd what the environment announces, from the
 //! standard library 0, from the kernel (pidfd_getfd(2)) any other.
 
-use super::listener::{Listener, Peer};
-use super::stream::{self, Stream, canonical};
+use super::listener::Listener;
+use super::stream;
 use crate::address::Listen;
 use listenfd::ListenFd;
 use rustix::fs::{FileType, fstat};
@@ -280,22 +280,6 @@ impl StandardInput {
             )),
         }
     }
-}
-
-/// Makes a connection ready for the poll, and says who is at its other end.
-///
-/// # Errors
-/// The peer is gone already, or what the system says.
-pub fn connection(socket: Socket) -> io::Result<(Stream, Peer)> {
-    socket.set_nonblocking(true)?;
-    if is_unix(&socket)? {
-        let stream = mio::net::UnixStream::from_std(OwnedFd::from(socket).into());
-        return Ok((Stream::Unix(stream), Peer::Unix));
-    }
-    stream::prepare_client(&socket)?;
-    let stream = std::net::TcpStream::from(socket);
-    let peer = Peer::Tcp(canonical(stream.peer_addr()?));
-    Ok((Stream::Tcp(mio::net::TcpStream::from_std(stream)), peer))
 }
 
 /// Lets go of the socket on standard input: whoever has a handle to it has the

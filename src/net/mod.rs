@@ -1,7 +1,10 @@
 //! Sockets, nothing of WebSocket: where connections come from, where they go,
 //! and the one shape, [`Transport`], in which the tunnel sees them.
 
+#[cfg(any(feature = "activation", feature = "connect"))]
+pub mod accepted;
 pub mod carrier;
+#[cfg_attr(not(feature = "activation"), path = "no_inherited.rs")]
 pub mod inherited;
 pub mod listener;
 pub mod pipe;

@@ -6,23 +6,11 @@
 //! is answered from memory, within one turn.
 
 use super::Server;
-use super::listening::Room;
 use super::metrics::{self, Figures, Open};
 use super::process::Process;
 use crate::tunnel::admin::{Answer, PLAIN, Page, Visit};
 
-/// Most visitors at a time; the others wait.
-pub const MOST_VISITORS: usize = 16;
-
 impl Server {
-    /// How many more may come.
-    pub(super) fn room(&self) -> Room {
-        Room {
-            clients: self.most.saturating_sub(self.table.clients()),
-            visitors: MOST_VISITORS.saturating_sub(self.table.visitors()),
-        }
-    }
-
     /// A visitor gets its page.
     pub(super) fn show(&mut self, key: usize, visit: Visit) {
         let answer = match visit.page {

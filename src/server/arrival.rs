@@ -1,40 +1,20 @@
-//! Connections come in: from the listeners, or one that somebody else has
-//! accepted.
+//! Connections come in, and each gets a tunnel.
 
-use super::backends::resolve_literals;
-use super::prepared::Prepared;
-use super::settings::Settings;
+use super::limits::MOST_VISITORS;
+use super::listening::Room;
 use super::table::Slot;
 use super::{Server, register};
-use crate::net::{Peer, Socket, Stream, inherited};
-use crate::tunnel::auth::Vault;
+use crate::net::{Peer, Socket, Stream};
 use crate::tunnel::{Entrance, Label, Opening, Readiness, Side, Tunnel};
 use log::{error, warn};
 
 impl Server {
-    /// A server for one connection, which came in at the first listener and was
-    /// accepted by another process. It opens no listener and loads nothing
-    /// again, and ends with that connection.
-    ///
-    /// # Errors
-    /// What cannot be read or given up, ready to be shown.
-    pub fn adopt(mut settings: Settings, socket: socket2::Socket) -> Result<Self, String> {
-        for tls in settings.listeners.iter_mut().filter_map(|l| l.tls.as_mut()) {
-            // No other process could know what this one gave out.
-            tls.resumes = false;
+    /// How many more may come.
+    pub(super) fn room(&self) -> Room {
+        Room {
+            clients: self.most.saturating_sub(self.table.clients()),
+            visitors: MOST_VISITORS.saturating_sub(self.table.visitors()),
         }
-        settings.max_connections = Some(1);
-        // Each client has such a process.
-        settings.pid_file = None;
-        let mut prepared = Prepared::new(settings, &Vault::default(), resolve_literals)?;
-        prepared.watch.stop();
-        let (entrance, _) = prepared.entrances().next().ok_or("no listener")?;
-        let mut server = Self::start(prepared, None, None)?;
-        server.only = Some(false);
-        let came = inherited::connection(socket);
-        let (stream, peer) = came.map_err(|e| format!("standard input: {e}"))?;
-        server.receive(stream, peer, &entrance);
-        Ok(server)
     }
 
     /// Accepts who waits, as far as there is room.
@@ -48,7 +28,7 @@ impl Server {
     }
 
     /// Gives a connection a tunnel, if the guard lets it through.
-    fn receive(&mut self, stream: Stream, peer: Peer, entrance: &Entrance) {
+    pub(super) fn receive(&mut self, stream: Stream, peer: Peer, entrance: &Entrance) {
         // Clients are counted from 1, and visitors not at all.
         self.accepted += u64::from(!entrance.admin);
         let number = if entrance.admin { 0 } else { self.accepted };

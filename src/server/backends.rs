@@ -49,18 +49,6 @@ pub fn resolve_all(routes: &[Route]) -> Result<Resolved, String> {
     Ok(resolved)
 }
 
-/// Leaves the names of backends to be looked up when one is chosen. That
-/// blocks, so it is for a process that serves nobody else.
-///
-/// # Errors
-/// None; see [`Resolve`].
-pub fn resolve_literals(routes: &[Route]) -> Result<Resolved, String> {
-    let backends = routes.iter().flat_map(|route| &route.backends);
-    Ok(backends
-        .map(|backend| (backend.clone(), literal(backend).unwrap_or_default()))
-        .collect())
-}
-
 /// The addresses of a backend that are known without looking anything up.
 pub fn literal(backend: &Backend) -> Option<Vec<Address>> {
     let is_literal = match backend {
@@ -102,6 +90,35 @@ impl State {
     }
 }
 
+#[cfg_attr(
+    not(feature = "admin"),
+    expect(dead_code, reason = "the admin pages tell it")
+)]
+impl Backends {
+    /// Whether this backend could not be connected lately.
+    pub fn is_down(&self, backend: &Backend, now: Instant) -> bool {
+        let state = self.keys.get(backend).map(|&key| &self.states[key]);
+        state.is_some_and(|state| state.is_down(now))
+    }
+
+    /// The backends that these settings name, each with its tunnels and whether
+    /// it is down.
+    pub fn of(&self, settings: &Settings, now: Instant) -> BTreeMap<String, (usize, bool)> {
+        let named = settings.routes.iter().flat_map(|route| &route.backends);
+        let keys = named.filter_map(|backend| self.keys.get(backend));
+        let states = keys.map(|&key| &self.states[key]);
+        let rows =
+            states.map(|state| (state.name.to_string(), (state.tunnels, state.is_down(now))));
+        rows.collect()
+    }
+
+    /// How connecting goes for the route at this place in the tally.
+    pub fn connects(&self, place: usize) -> Cow<'_, Connects> {
+        let known = self.connects.get(place).map(Cow::Borrowed);
+        known.unwrap_or_default()
+    }
+}
+
 impl Backends {
     /// Learns addresses, of new backends and of known ones.
     pub fn learn(&mut self, resolved: Resolved) {
@@ -127,30 +144,7 @@ impl Backends {
         &self.states[key].name
     }
 
-    /// Whether this backend could not be connected lately.
-    pub fn is_down(&self, backend: &Backend, now: Instant) -> bool {
-        let state = self.keys.get(backend).map(|&key| &self.states[key]);
-        state.is_some_and(|state| state.is_down(now))
-    }
-
-    /// The backends that these settings name, each with its tunnels and whether
-    /// it is down.
-    pub fn of(&self, settings: &Settings, now: Instant) -> BTreeMap<String, (usize, bool)> {
-        let named = settings.routes.iter().flat_map(|route| &route.backends);
-        let keys = named.filter_map(|backend| self.keys.get(backend));
-        let states = keys.map(|&key| &self.states[key]);
-        let rows =
-            states.map(|state| (state.name.to_string(), (state.tunnels, state.is_down(now))));
-        rows.collect()
-    }
-
-    /// How connecting goes for the route at this place in the tally.
-    pub fn connects(&self, place: usize) -> Cow<'_, Connects> {
-        let known = self.connects.get(place).map(Cow::Borrowed);
-        known.unwrap_or_default()
-    }
-
-    /// The same, to be added to.
+    /// How connecting goes for the route at this place, to be added to.
     pub fn connects_mut(&mut self, place: usize) -> &mut Connects {
         if self.connects.len() <= place {
             self.connects.resize_with(place + 1, Connects::default);

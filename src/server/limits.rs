@@ -2,9 +2,12 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// Most visitors of the admin pages at a time; the others wait.
+pub const MOST_VISITORS: usize = 16;
+
 /// Descriptors that are not for tunnels: standard streams, listeners, the
 /// poll, signals, those of a reload, and those of the admin pages.
-const RESERVED: u64 = 32 + super::admin::MOST_VISITORS as u64;
+const RESERVED: u64 = 32 + MOST_VISITORS as u64;
 
 /// How many clients may be there at a time: as many as are wanted and fit. Each
 /// tunnel has two sockets.

@@ -11,6 +11,7 @@ use super::connects::{Connects, Histogram};
 use super::listening::Pauses;
 use super::process::Process;
 use super::settings::Settings;
+use crate::features;
 use crate::tunnel::Tally;
 use crate::tunnel::endpoint::Traffic;
 use crate::tunnel::session::Totals;
@@ -118,9 +119,11 @@ pub const ALL: &[Metric] = &[
     Metric {
         name: "adit_build_info",
         kind: Kind::Gauge,
-        labels: &["version"],
-        help: "Always 1; the label says which version runs.",
-        samples: |_, out| out.add(&[env!("CARGO_PKG_VERSION")], 1),
+        labels: &["version", "features"],
+        help: "Always 1; the labels say which version runs and what was built in.",
+        samples: |_, out| {
+            out.add(&[env!("CARGO_PKG_VERSION"), &features::built_in()], 1);
+        },
     },
     Metric {
         name: "adit_draining",

@@ -6,10 +6,14 @@
 //! that, and what is over is removed at the very end: nothing is freed while
 //! events that may mean it are still at hand.
 
+#[cfg_attr(not(feature = "admin"), path = "no_admin.rs")]
 mod admin;
+#[cfg(any(feature = "activation", feature = "connect"))]
+mod adopted;
 mod arrival;
 mod backends;
 mod confine;
+#[cfg_attr(not(feature = "admin"), path = "no_connects.rs")]
 pub mod connects;
 mod control;
 mod dial;
@@ -20,10 +24,13 @@ mod ground;
 pub mod guard;
 mod limits;
 mod listening;
+#[cfg(feature = "admin")]
 pub mod metrics;
+#[cfg_attr(not(feature = "activation"), path = "no_notify.rs")]
 mod notify;
 mod pid_file;
 mod prepared;
+#[cfg(feature = "admin")]
 mod process;
 mod pursuit;
 mod reload;

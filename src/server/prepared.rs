@@ -223,6 +223,7 @@ impl Watch {
     }
 
     /// Watches nothing any more.
+    #[cfg(feature = "activation")]
     pub fn stop(&mut self) {
         self.files.clear();
     }

@@ -102,6 +102,7 @@ impl Table {
     }
 
     /// All tunnels.
+    #[cfg(feature = "admin")]
     pub fn tunnels(&self) -> impl Iterator<Item = &Tunnel<Socket>> {
         self.slots.iter().map(|(_, slot)| &slot.tunnel)
     }

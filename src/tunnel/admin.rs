@@ -11,8 +11,11 @@
 //! for this machine, and whoever reaches it may read it anyway.
 
 use super::policy::host;
+use super::{Context, Tunnel};
 use crate::address::Listen;
+use crate::net::Transport;
 use crate::wire::http::{self, Request};
+use log::debug;
 use std::net::{IpAddr, SocketAddr};
 
 /// The media type of answers for people.
@@ -88,6 +91,14 @@ impl Visit {
             body,
         } = answer;
         http::answer(*status, content_type, "", body, self.bodiless)
+    }
+}
+
+impl<T: Transport> Tunnel<T> {
+    /// A visitor gets the page that it asked for.
+    pub fn show(&mut self, visit: Visit, answer: &Answer, cx: &mut Context<'_>) {
+        debug!("{}: page {:?}, {}", self.label, visit.page, answer.status);
+        self.answer(&visit.response(answer), cx.now);
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a connection that gets no tunnel is told: a refusal, a page, or nothing
 //! if it has gone.
 
-use super::admin::{Answer, Visit};
 use super::{Context, Link, Need, Phase, Refusal, Tunnel, report};
 use crate::net::Transport;
 use crate::wire::http;
@@ -52,12 +51,6 @@ impl<T: Transport> Tunnel<T> {
         self.phase = Phase::Over(Some(why.into()));
     }
 
-    /// A visitor gets the page that it asked for.
-    pub fn show(&mut self, visit: Visit, answer: &Answer, cx: &mut Context<'_>) {
-        debug!("{}: page {:?}, {}", self.label, visit.page, answer.status);
-        self.answer(&visit.response(answer), cx.now);
-    }
-
     /// The client left before it had its answer.
     pub(super) fn left(&mut self) -> Need {
         debug!("{}: gone before its answer was there", self.label);
@@ -68,7 +61,9 @@ impl<T: Transport> Tunnel<T> {
     /// The client left without a whole request, or did not send one in time.
     pub(super) fn gone(&mut self, why: Option<&io::Error>, cx: &mut Context<'_>) {
         if let Phase::Opening(_, opening) = self.take() {
-            cx.tally.handshakes.failed += u64::from(opening.is_shaking_hands());
+            if opening.is_shaking_hands() {
+                cx.tally.broke_off();
+            }
         }
         if !self.visitor {
             cx.tally.dropped("no_request");

@@ -9,6 +9,7 @@
 //! phase can be driven in a test without a socket.
 
 pub mod access;
+#[cfg_attr(not(feature = "admin"), path = "no_admin.rs")]
 pub mod admin;
 mod answer;
 pub mod approach;
@@ -34,6 +35,7 @@ pub mod ration;
 pub mod relay;
 pub mod report;
 pub mod session;
+#[cfg_attr(not(feature = "admin"), path = "no_tally.rs")]
 pub mod tally;
 
 #[cfg(test)]

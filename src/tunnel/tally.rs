@@ -165,6 +165,11 @@ impl Tally {
         *(if resumed { again } else { full }) += 1;
     }
 
+    /// One came to nothing.
+    pub fn broke_off(&mut self) {
+        self.handshakes.failed += 1;
+    }
+
     /// A request was refused.
     pub fn refused(&mut self, refusal: &Refusal) {
         *self.refusals.entry(refusal.reason()).or_default() += 1;
