@@ -223,7 +223,7 @@ impl Watch {
     }
 
     /// Watches nothing any more.
-    #[cfg(feature = "activation")]
+    #[cfg(any(feature = "activation", feature = "connect"))]
     pub fn stop(&mut self) {
         self.files.clear();
     }

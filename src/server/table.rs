@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn an_idle_tunnel_costs_under_1_kib() {
-        // Its place in the slab and the queue, and its timer, are beside it.
-        assert!(size_of::<Slot>() <= 848, "{} bytes", size_of::<Slot>());
+        // Its place in the slab and the queue, and its timer, are beside it. What
+        // is larger than this takes 1008 bytes of musl's allocator.
+        assert!(size_of::<Slot>() <= 808, "{} bytes", size_of::<Slot>());
     }
 }

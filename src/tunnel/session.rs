@@ -53,7 +53,8 @@ pub struct Session<T> {
     parted: bool,
     /// Whether the tunnel is dropped when it is overdue again.
     last_chance: bool,
-    ending: Option<Ending>,
+    /// Boxed: while a tunnel waits there is none.
+    ending: Option<Box<Ending>>,
     /// When the Close is sent though the stream has not ended.
     farewell: Option<Instant>,
     /// Whether it ends from this side, whatever the others are about.
@@ -117,7 +118,7 @@ impl<T: Transport> Session<T> {
 
     /// Why the tunnel ends; `None` while it does not.
     pub fn ending(&self) -> Option<&Ending> {
-        self.ending.as_ref()
+        self.ending.as_deref()
     }
 
     /// What is wrong with the end; `None` if both sides have said all they
@@ -368,7 +369,7 @@ impl<T: Transport> Session<T> {
     /// Notes the cause, if it is the first, and starts the clock of the end.
     fn end(&mut self, cause: Ending, now: Instant) {
         self.clock.ending(now);
-        self.ending.get_or_insert(cause);
+        self.ending.get_or_insert_with(|| Box::new(cause));
     }
 
     /// Sends the Close once it is due, and ends the WebSocket side once both

@@ -8,7 +8,7 @@ from rig import BINARY, Adit, backend, binary_from, echo, exactly, frame, tunnel
 
 TUNNELS = 100
 STARTS = 3
-START_LIMIT = 2560 * 1024
+START_LIMIT = 2_500_000
 IDLE_LIMIT = 100 * 1024
 
 
