@@ -44,46 +44,29 @@ cargo=(cargo build --locked --quiet --profile min --target "$target")
 # Nothing unwinds: no tables for it. What code has in common is there once.
 flags="-C force-unwind-tables=no -C llvm-args=-enable-machine-outliner=always"
 
-# The source of this rustc's std, where Debian's rust-src or RUST_SRC has it.
-std_source() {
-    local version folder
-    version=$(rustc --version | cut -d ' ' -f 2)
-    for folder in "${RUST_SRC-}" "/usr/src/rustc-$version"; do
-        if [ -f "$folder/src/version" ] && grep -qx "$version" "$folder/src/version"; then
-            printf '%s' "$folder"
-            return
-        fi
-    done
-    fail "no source of the std of rustc $version: install Debian's rust-src of that version, or
-unpack it and set RUST_SRC to its folder usr/src/rustc-$version"
-}
+# shellcheck source=scripts/own-std.sh
+source scripts/own-std.sh
 
-# A std of one's own: a copy of the toolchain, by links, with the source in it.
+# A std of one's own for musl.
 prepare_std() {
-    local source own
+    local own=$PWD/target/build-std
     command -v musl-gcc >/dev/null || fail "no musl-gcc: install Debian's musl-tools"
-    source=$(std_source)
-    own=$PWD/target/build-std
-    rm -rf "$own"
-    mkdir -p "$own/unwind"
-    cp -al "$(rustc --print sysroot)" "$own/toolchain" 2>/dev/null ||
-        cp -a "$(rustc --print sysroot)" "$own/toolchain"
-    rm -rf "$own/toolchain/lib/rustlib/src/rust"
-    mkdir -p "$own/toolchain/lib/rustlib/src"
-    ln -s "$source" "$own/toolchain/lib/rustlib/src/rust"
+    own_std "$own"
+    mkdir "$own/unwind"
     # std asks for libunwind; gcc's does, but for one function of glibc's.
     printf '%s\n' 'int _dl_find_object(void *at, void *found) { (void)at; (void)found; return -1; }' \
         >"$own/unwind/stub.c"
     musl-gcc -O -c "$own/unwind/stub.c" -o "$own/unwind/stub.o"
     cp "$(gcc -print-file-name=libgcc_eh.a)" "$own/unwind/libunwind.a"
     ar q "$own/unwind/libunwind.a" "$own/unwind/stub.o"
-    export RUSTC_BOOTSTRAP=1 RUSTC="$own/toolchain/bin/rustc"
     export "CC_${target//-/_}=musl-gcc"
     cargo[0]=$own/toolchain/bin/cargo
     cargo+=(-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size)
     # musl-gcc links no position independent program that is static.
     flags+=" -C link-self-contained=no -C linker=musl-gcc -C relocation-model=static"
     flags+=" -L native=$own/unwind"
+    # A panic says what went wrong, and not in which line.
+    flags+=" -Z location-detail=none"
 }
 
 # Budgets in bytes: everything, nothing.
