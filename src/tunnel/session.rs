@@ -170,7 +170,7 @@ impl<T: Transport> Session<T> {
         }
         // Nor is a peer cut off on its way to its own Close, as long as the
         // stream takes what it sends.
-        if self.ending == Some(Ending::BackendEnded) && !self.leaves && after.0 != before.0 {
+        if self.ending() == Some(&Ending::BackendEnded) && !self.leaves && after.0 != before.0 {
             self.clock.ending(now);
         }
         self.part(now);
