@@ -13,6 +13,8 @@ import threading
 
 PATIENCE = 30
 BINARY, CLOSE = 0x82, 0x88
+# Python has no name for it before 3.12.
+IP_BIND_ADDRESS_NO_PORT = 24
 KEY = bytes([0x37, 0xFA, 0x21, 0x3D])
 
 
@@ -96,9 +98,16 @@ def frame(first, payload):
     return head + KEY + masked.to_bytes(n, "big")
 
 
-def tunnel(address, path, context=None):
-    """An open tunnel, as a blocking socket; over TLS with a context."""
-    client = socket.create_connection(address, PATIENCE)
+def tunnel(address, path, context=None, source=None):
+    """An open tunnel, as a blocking socket; over TLS with a context, and from an
+    address of its own with a source."""
+    client = socket.socket()
+    client.settimeout(PATIENCE)
+    if source:
+        # The port is chosen with the other end in mind, so others may have it too.
+        client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        client.bind((source, 0))
+    client.connect(address)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if context:
         client = context.wrap_socket(client, server_hostname="localhost")
