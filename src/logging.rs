@@ -64,11 +64,11 @@ pub fn start(logging: &Logging) -> Result<(), String> {
         Target::Stderr => (Head::Nothing, Outlet::stderr()),
         Target::Syslog => (Head::syslog(), Outlet::syslog(outlet::DEV_LOG.as_ref())?),
     };
-    let mut filter = env_filter::Builder::new();
+    let mut filter = env_logger::Builder::new();
     let spec = std::env::var("RUST_LOG").unwrap_or_default();
     match spec.as_str() {
         "" => filter.filter_module("adit", LevelFilter::Trace),
-        spec => filter.parse(spec),
+        spec => filter.parse_filters(spec),
     };
     let filter = filter.build();
     let level = match spec.as_str() {
@@ -122,7 +122,7 @@ fn after(level: LevelFilter, step: Step) -> Level {
 }
 
 struct Logger {
-    filter: env_filter::Filter,
+    filter: env_logger::Logger,
     look: Look,
     outlet: Mutex<Outlet>,
 }
