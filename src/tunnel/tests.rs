@@ -2,11 +2,9 @@
 
 use super::world::*;
 use super::*;
-use crate::tunnel::approach::Approach;
 use crate::tunnel::policy::Route;
 use crate::wire::framing::Framing;
-use crate::wire::ws::header::Header;
-use crate::wire::ws::{FrameType, mask};
+use crate::wire::ws::FrameType;
 use std::collections::VecDeque;
 
 #[cfg(feature = "connect")]

@@ -1,6 +1,9 @@
 //! Plain streams that are led to a WebSocket server: adit is the client.
 
 use super::*;
+use crate::tunnel::approach::Approach;
+use crate::wire::ws::header::Header;
+use crate::wire::ws::mask;
 
 /// A local stream, in the client's place, that is led to a WebSocket server, in
 /// the backend's.
