@@ -34,11 +34,15 @@ fn one(settings: Settings) -> Result<End, String> {
             eprintln!("adit: warning: the certificate of {server} is not verified");
         }
     }
-    let (connection, output) = stdio::connect().map_err(failed)?;
+    let (connection, copying) = stdio::connect().map_err(failed)?;
     let server = Server::adopt(settings, connection.into())?;
     let end = server.run().map_err(|e| e.to_string())?;
+    // What the connection ended with was then only a consequence.
+    if let Some(e) = copying.unread() {
+        return Err(format!("standard input: {e}"));
+    }
     // All that came has to arrive.
-    let written = output.wait().map_err(|e| format!("standard output: {e}"));
+    let written = copying.wait().map_err(|e| format!("standard output: {e}"));
     match end {
         End::Failed(_) => Ok(end),
         _ => written.map(|()| end),

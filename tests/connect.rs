@@ -123,6 +123,24 @@ fn an_output_that_takes_nothing_is_a_failure() {
 }
 
 #[test]
+fn an_input_that_cannot_be_read_is_a_failure() {
+    let backend = counting();
+    let adit = Adit::serve(&[&backend.address]);
+    let mut command = connect(&["-", &format!("ws://{}/", adit.address)]);
+    command.stdin(Stdio::from(File::open("/").unwrap()));
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let (_, reason, code) = end(child.unwrap());
+    assert!(
+        reason.starts_with("adit: standard input: Is a directory"),
+        "{reason}"
+    );
+    assert_eq!(code, 1);
+}
+
+#[test]
 fn a_server_without_half_closes_gets_a_close_and_is_heard_until_its_own() {
     let server = Backend::bind();
     let mut child = stdio(&server.address, &[]);

@@ -12,51 +12,75 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 /// Bytes that are copied at a time.
 const COPIED: usize = 64 * 1024;
 
-/// What copies to standard output.
+/// What copies, until standard output has all.
 #[derive(Debug)]
-pub struct Output(JoinHandle<io::Result<()>>);
+pub struct Copying {
+    output: JoinHandle<io::Result<()>>,
+    /// Why the input could not be read to its end.
+    unread: Receiver<io::Error>,
+}
+
+/// The side that broke.
+enum Broken {
+    Source(io::Error),
+    Destination(io::Error),
+}
 
 /// Begins to copy; yields the connection.
 ///
 /// # Errors
 /// What the system says.
-pub fn connect() -> io::Result<(UnixStream, Output)> {
+pub fn connect() -> io::Result<(UnixStream, Copying)> {
     let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let (ours, theirs) = UnixStream::pair()?;
     let back = ours.try_clone()?;
+    let (told, unread) = channel();
     // Nobody waits for this one: a read of a terminal may never end.
     thread::Builder::new()
         .name("stdin".into())
-        .spawn(move || copy_input(&input, &ours))?;
-    let copying = thread::Builder::new()
+        .spawn(move || copy_input(&input, &ours, &told))?;
+    let output = thread::Builder::new()
         .name("stdout".into())
         .spawn(move || copy_output(&back, output))?;
-    Ok((theirs, Output(copying)))
+    Ok((theirs, Copying { output, unread }))
 }
 
-impl Output {
+impl Copying {
+    /// Why the input could not be read to its end, if that has ended the
+    /// connection.
+    pub fn unread(&self) -> Option<io::Error> {
+        self.unread.try_recv().ok()
+    }
+
     /// Waits until everything is written, once the connection has ended.
     ///
     /// # Errors
     /// Why something was not.
     pub fn wait(self) -> io::Result<()> {
-        let copied = self.0.join();
+        let copied = self.output.join();
         copied.unwrap_or_else(|_| Err(io::Error::other("the copying thread failed")))
     }
 }
 
 /// An end of input is one of this half, an error one of all.
-fn copy_input(input: &File, connection: &UnixStream) {
+fn copy_input(input: &File, connection: &UnixStream, told: &Sender<io::Error>) {
     // Whoever is left will see it.
     let _ = match copy(input, connection) {
         Ok(()) => connection.shutdown(Shutdown::Write),
-        Err(_) => connection.shutdown(Shutdown::Both),
+        Err(broken) => {
+            // The other side of the connection has its own way to say it.
+            if let Broken::Source(e) = broken {
+                let _ = told.send(e);
+            }
+            connection.shutdown(Shutdown::Both)
+        }
     };
 }
 
@@ -71,12 +95,12 @@ fn copy_output(connection: &UnixStream, output: File) -> io::Result<()> {
         // Nothing more can be said, so nothing more is worth hearing.
         let _ = connection.shutdown(Shutdown::Both);
     }
-    copied
+    copied.map_err(|(Broken::Source(e) | Broken::Destination(e))| e)
 }
 
 /// Copies until the end, whether or not somebody has made the two ends such
 /// that they do not block.
-fn copy<S, D>(mut source: &S, mut destination: &D) -> io::Result<()>
+fn copy<S, D>(mut source: &S, mut destination: &D) -> Result<(), Broken>
 where
     S: AsFd,
     D: AsFd,
@@ -85,14 +109,15 @@ where
 {
     let mut buffer = vec![0; COPIED];
     loop {
-        let read = patiently(source, PollFlags::IN, || source.read(&mut buffer))?;
+        let read = patiently(source, PollFlags::IN, || source.read(&mut buffer));
+        let read = read.map_err(Broken::Source)?;
         if read == 0 {
             return Ok(());
         }
         let mut rest = &buffer[..read];
         while !rest.is_empty() {
-            let written = patiently(destination, PollFlags::OUT, || destination.write(rest))?;
-            rest = &rest[written..];
+            let written = patiently(destination, PollFlags::OUT, || destination.write(rest));
+            rest = &rest[written.map_err(Broken::Destination)?..];
         }
     }
 }
