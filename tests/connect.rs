@@ -587,6 +587,33 @@ fn stopping_closes_each_websocket() {
 }
 
 #[test]
+fn standard_input_and_output_are_stopped_at_once() {
+    let server = Backend::bind();
+    let mut child = stdio(&server.address, &[]);
+    let mut far = Far::open(&server);
+    // Both sides know that it is open.
+    far.send(BINARY, b"a");
+    let mut seen = [0];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut seen)
+        .unwrap();
+    // The input stays open, as a terminal does.
+    let input = child.stdin.take();
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    far.expect_close(1001);
+    far.send(CLOSE, &close(1001, ""));
+    far.socket.finish();
+    let (_, reason, code) = end(child);
+    assert!(reason.ends_with("is stopping, 1001\n"), "{reason}");
+    assert_eq!(code, 1);
+    drop(input);
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_says_why() {
     let temp = TempDir::new();
     let empty = temp.write("empty", "\n");

@@ -6,6 +6,7 @@
 //! or the environment, since every user of the machine sees command lines.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::values::{choice, file, mode, token};
 use super::words::{GLOBAL, RULES, SWITCH, Word, find, push, put};
@@ -188,6 +189,10 @@ pub fn settings(
         accept_proxy: false,
         tls: None,
     });
+    if *local == Local::Stdio {
+        // Who stops it waits at a terminal, and nobody else is served.
+        settings.drain_timeout = Duration::ZERO;
+    }
     // What is dialled is looked up afresh each time, wherever that needs to read.
     settings.confinement = Confinement {
         sandbox: Sandbox::Off,
