@@ -95,36 +95,39 @@ impl Url {
         }
     }
 
-    /// Where an answer at this URL sends its reader (RFC 3986 section 4.2); http
+    /// Where an answer at this URL sends its reader (RFC 3986 section 5.2); http
     /// stands for ws there.
     ///
     /// # Errors
     /// What is wrong with the location.
     pub fn moved(&self, location: &str) -> Result<Url, String> {
-        let (_, name, _) = self.named();
-        let relative = match location {
-            _ if location.contains("://") => {
-                let secure = location.strip_prefix("https://");
-                let plain = location.strip_prefix("http://");
-                return match (secure, plain) {
-                    (Some(rest), _) => Url::websocket(&format!("wss://{rest}")),
-                    (_, Some(rest)) => Url::websocket(&format!("ws://{rest}")),
-                    _ => Url::websocket(location),
-                };
-            }
-            _ if location.starts_with("//") => {
-                return Url::websocket(&format!("{name}:{location}"));
-            }
-            _ if location.starts_with('/') => location.to_owned(),
+        let (_, own, _) = self.named();
+        // A fragment is for who reads the answer, and here nobody does.
+        let location = location.split('#').next().unwrap_or_default();
+        if let Some((scheme, rest)) = with_scheme(location) {
+            let scheme = match &*scheme.to_ascii_lowercase() {
+                "https" => "wss",
+                "http" => "ws",
+                _ => scheme,
+            };
+            return Url::websocket(&format!("{scheme}:{rest}"));
+        }
+        if location.starts_with("//") {
+            return Url::websocket(&format!("{own}:{location}"));
+        }
+        let here = self.target.split('?').next().unwrap_or_default();
+        let (path, query) = location.split_at(location.find('?').unwrap_or(location.len()));
+        let target = match path {
+            "" if query.is_empty() => self.target.clone(),
+            "" => format!("{here}{query}"),
+            _ if path.starts_with('/') => without_dots(path) + query,
             _ => {
-                let path = self.target.split('?').next().unwrap_or_default();
-                let folder = path.rfind('/').map_or("/", |at| &path[..=at]);
-                format!("{folder}{location}")
+                let folder = here.rfind('/').map_or("/", |at| &here[..=at]);
+                without_dots(&format!("{folder}{path}")) + query
             }
         };
-        let target = target(&relative)?;
         Ok(Url {
-            target,
+            target: self::target(&target)?,
             ..self.clone()
         })
     }
@@ -189,6 +192,31 @@ impl Url {
             target: target(resource)?,
         })
     }
+}
+
+/// The scheme of what has one, and what comes behind it (RFC 3986 section 3.1).
+fn with_scheme(location: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = location.split_once(':')?;
+    let may_have = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+    (!scheme.is_empty() && scheme.bytes().all(may_have)).then_some((scheme, rest))
+}
+
+/// A path without its `.` and `..` (RFC 3986 section 5.2.4).
+fn without_dots(path: &str) -> String {
+    let mut kept = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "." => {}
+            ".." => {
+                kept.pop();
+            }
+            _ => kept.push(segment),
+        }
+    }
+    if path.ends_with("/.") || path.ends_with("/..") {
+        kept.push("");
+    }
+    format!("/{}", kept.join("/"))
 }
 
 /// Path and query as they go into a request.
@@ -377,7 +405,16 @@ mod tests {
         for (location, expected) in [
             ("/c?d", "wss://h:8443/c"),
             ("c", "wss://h:8443/a/c"),
-            ("?d", "wss://h:8443/a/"),
+            ("?d", "wss://h:8443/a/b"),
+            ("", "wss://h:8443/a/b"),
+            ("../c", "wss://h:8443/c"),
+            ("../../../c/.", "wss://h:8443/c/"),
+            ("./c/../d", "wss://h:8443/a/d"),
+            ("/x/..", "wss://h:8443/"),
+            ("/login?next=http://h/", "wss://h:8443/login"),
+            ("/c#d", "wss://h:8443/c"),
+            ("./c:d", "wss://h:8443/a/c:d"),
+            ("HTTPS://other/c#d", "wss://other/c"),
             ("//other/c", "wss://other/c"),
             ("https://other:444/", "wss://other:444/"),
             ("http://other", "ws://other/"),
@@ -385,8 +422,10 @@ mod tests {
         ] {
             assert_eq!(url.moved(location).unwrap().to_string(), expected);
         }
-        assert_eq!(url.moved("/c?d").unwrap().target, "/c?d");
-        for location in ["ftp://h/", "/a#b", "/a b"] {
+        for (location, target) in [("/c?d", "/c?d"), ("?d", "/a/b?d"), ("#d", "/a/b?x=/y")] {
+            assert_eq!(url.moved(location).unwrap().target, target);
+        }
+        for location in ["ftp://h/", "javascript:alert(1)", "mailto:a@b", "/a b"] {
             assert!(url.moved(location).is_err(), "{location}");
         }
     }

@@ -526,7 +526,7 @@ fn redirects_are_followed_when_that_is_asked_for() {
         let (_, reason, code) = end(child);
         assert_eq!(code, status, "{reason}");
         assert_eq!(
-            reason.contains("more than 1 redirects"),
+            reason.contains("more redirects than 1 (--follow)"),
             status == 1,
             "{reason}"
         );

@@ -284,9 +284,13 @@ impl Quest {
     /// Why it is not.
     pub fn follow(&mut self, location: &str) -> Result<(), String> {
         if self.followed == self.far.follow {
-            return Err(format!("more than {} redirects", self.far.follow));
+            return Err(format!(
+                "more redirects than {} (--follow)",
+                self.far.follow
+            ));
         }
-        let url = self.url.moved(location)?;
+        let moved = self.url.moved(location);
+        let url = moved.map_err(|why| format!("a redirect that leads nowhere: {why}"))?;
         if self.url.is_secure() && !url.is_secure() {
             return Err(format!("a redirect away from TLS, to {url}"));
         }

@@ -7,6 +7,9 @@
 
 use std::fmt;
 
+/// Most characters of a location that are shown.
+const SHOWN: usize = 200;
+
 /// What comes next in a dialogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -39,14 +42,35 @@ impl fmt::Display for Unwelcome {
         match self {
             Unwelcome::Refused(text) | Unwelcome::NotNow(text) => f.write_str(text),
             Unwelcome::Moved { line, location } => {
+                let place = place(location);
                 write!(
                     f,
                     "{line}, so go to \"{}\" (--follow)",
-                    location.escape_debug()
+                    place.escape_debug()
                 )
             }
         }
     }
+}
+
+/// A location as logs may have it: without user, password and query, in which a
+/// token may stand, and no longer than need be.
+fn place(location: &str) -> String {
+    let end = location.find(['?', '#']).unwrap_or(location.len());
+    let (scheme, rest) = match location[..end].find("//") {
+        Some(at) => location[..end].split_at(at + 2),
+        None => ("", &location[..end]),
+    };
+    let path = rest.find('/').unwrap_or(rest.len());
+    let host = match scheme {
+        "" => 0,
+        _ => rest[..path].rfind('@').map_or(0, |at| at + 1),
+    };
+    scheme
+        .chars()
+        .chain(rest[host..].chars())
+        .take(SHOWN)
+        .collect()
 }
 
 /// What was said in a dialogue, and what was left of what came if it is done.

@@ -157,7 +157,10 @@ fn redirects_are_followed_as_often_as_allowed_and_never_away_from_tls() {
     assert_eq!(way(&quest).1, "tls h, GET /b h");
     quest.follow("https://other:8443/c").unwrap();
     assert_eq!(way(&quest).0, "other:8443");
-    assert_eq!(quest.follow("/d"), Err("more than 2 redirects".to_owned()));
+    assert_eq!(
+        quest.follow("/d"),
+        Err("more redirects than 2 (--follow)".to_owned())
+    );
     quest.again();
     assert_eq!(way(&quest).0, "h:443");
 }

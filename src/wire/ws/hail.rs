@@ -320,6 +320,14 @@ mod tests {
                 "HTTP/1.1 302 Found\r\nLocation: ws://h/\"\r\n\r\nbody",
                 "answered \"HTTP/1.1 302 Found\", so go to \"ws://h/\\\"\" (--follow)",
             ),
+            (
+                "HTTP/1.1 302 Found\r\nLocation: ws://me:pw@h/@a?token=b\r\n\r\n",
+                "answered \"HTTP/1.1 302 Found\", so go to \"ws://h/@a\" (--follow)",
+            ),
+            (
+                "HTTP/1.1 302 Found\r\nLocation: /a@b?token=c\r\n\r\n",
+                "answered \"HTTP/1.1 302 Found\", so go to \"/a@b\" (--follow)",
+            ),
         ] {
             assert_eq!(refused(answer), why);
         }
