@@ -138,8 +138,10 @@ fn refusal(answer: &Answer<'_>, input: &[u8]) -> Unwelcome {
     let is_text = answer
         .single("Content-Type")
         .is_some_and(|kind| kind.starts_with("text/plain"));
+    // Where it is in chunks, that line would be the length of the first.
+    let is_plain = answer.single("Transfer-Encoding").is_none();
     let body = &input[answer.len..];
-    if is_text && !body.is_empty() {
+    if is_text && is_plain && !body.is_empty() {
         line += &format!(": {}", first_line(body));
     }
     match (answer.status, answer.single("Location")) {
@@ -327,6 +329,11 @@ mod tests {
             (
                 "HTTP/1.1 302 Found\r\nLocation: /a@b?token=c\r\n\r\n",
                 "answered \"HTTP/1.1 302 Found\", so go to \"/a@b\" (--follow)",
+            ),
+            (
+                "HTTP/1.1 500 X\r\nContent-Type: text/plain\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n3\r\nwhy\r\n0\r\n\r\n",
+                "answered \"HTTP/1.1 500 X\"",
             ),
         ] {
             assert_eq!(refused(answer), why);
