@@ -222,7 +222,7 @@ impl Draft {
         let mut errors = Vec::new();
         self.judge(&url, &mut errors);
         let mut note = |error: String| errors.push(error);
-        let proxies = self.proxies(&variable).map_err(&mut note);
+        let proxies = self.proxies(&url, &variable).map_err(&mut note);
         let authorization = self.authorization(&url, &variable).map_err(&mut note);
         self.tls.public_too = self.ca_only.is_none();
         self.tls.ca = self.ca_only.or(self.tls.ca);
@@ -279,10 +279,14 @@ impl Draft {
         }
     }
 
-    fn proxies(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Proxies, String> {
+    fn proxies(
+        &self,
+        url: &Url,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Proxies, String> {
         let mut proxies = match &self.proxy {
             Some(given) => Proxies::always(given.clone()),
-            None => Proxies::from_environment(variable)?,
+            None => Proxies::from_environment(url, variable)?,
         };
         let Some(path) = &self.proxy_auth else {
             return Ok(proxies);

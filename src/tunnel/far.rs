@@ -135,12 +135,16 @@ impl Proxies {
         }
     }
 
-    /// The proxies of the environment, as curl has them.
+    /// The proxies of the environment, as curl has them, of which those are read
+    /// that may lead to `url` or to where it is redirected.
     ///
     /// # Errors
     /// Which variable makes no sense, without its value, which may hold a
     /// password.
-    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub fn from_environment(
+        url: &Url,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
         let first = |names: &[&'static str]| {
             let mut set = names.iter().filter_map(|&name| {
                 let value = variable(name).filter(|value| !value.is_empty())?;
@@ -157,14 +161,18 @@ impl Proxies {
         };
         let except = first(&["no_proxy", "NO_PROXY"]);
         Ok(Proxies {
-            // Not HTTP_PROXY: a CGI's client could set that one.
-            plain: proxy(&[
-                "ws_proxy",
-                "WS_PROXY",
-                "http_proxy",
-                "all_proxy",
-                "ALL_PROXY",
-            ])?,
+            plain: match url.is_secure() {
+                // No redirect leads away from TLS.
+                true => None,
+                // Not HTTP_PROXY: a CGI's client could set that one.
+                false => proxy(&[
+                    "ws_proxy",
+                    "WS_PROXY",
+                    "http_proxy",
+                    "all_proxy",
+                    "ALL_PROXY",
+                ])?,
+            },
             secure: proxy(&[
                 "wss_proxy",
                 "WSS_PROXY",
@@ -216,8 +224,10 @@ impl Exception {
             }
             Exception::Name(name) => {
                 let host = host.trim_end_matches('.');
+                // No address is below a name.
+                let is_address = host.parse::<IpAddr>().is_ok();
                 let below = host.strip_suffix(name.as_str());
-                below.is_some_and(|front| front.is_empty() || front.ends_with('.'))
+                !is_address && below.is_some_and(|front| front.is_empty() || front.ends_with('.'))
             }
         }
     }

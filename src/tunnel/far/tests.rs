@@ -2,8 +2,9 @@
 
 use super::*;
 
-fn environment(pairs: &[(&str, &str)]) -> Result<Proxies, String> {
-    Proxies::from_environment(|name| {
+fn environment(url: &str, pairs: &[(&str, &str)]) -> Result<Proxies, String> {
+    let url = Url::websocket(url).unwrap();
+    Proxies::from_environment(&url, |name| {
         let set = pairs.iter().find(|(known, _)| *known == name);
         set.map(|(_, value)| (*value).to_owned())
     })
@@ -51,18 +52,25 @@ fn the_environment_is_read_as_curl_reads_it() {
         (&[("ALL_PROXY", "p"), ("NO_PROXY", "h")], None, None),
         (&[("ALL_PROXY", "p"), ("no_proxy", "*")], None, None),
     ] {
-        let proxies = environment(set).unwrap();
+        let proxies = environment(plain, set).unwrap();
         assert_eq!(leads(&proxies, plain).as_deref(), to_plain, "{set:?}");
         assert_eq!(leads(&proxies, secure).as_deref(), to_secure, "{set:?}");
+        let proxies = environment(secure, set).unwrap();
+        assert_eq!(leads(&proxies, secure).as_deref(), to_secure, "{set:?}");
     }
-    let why = environment(&[("https_proxy", "ftp://u:secret@p")]).unwrap_err();
+    let wrong = [("https_proxy", "ftp://u:secret@p")];
+    let why = environment(secure, &wrong).unwrap_err();
     assert!(why.starts_with("the environment's https_proxy: no known scheme"));
+    let desktop = [("https_proxy", "p"), ("all_proxy", "socks://s:1/")];
+    let proxies = environment(secure, &desktop).unwrap();
+    assert_eq!(leads(&proxies, secure).as_deref(), Some("http://p:1080"));
+    assert!(environment(plain, &desktop).is_err());
 }
 
 #[test]
 fn no_proxy_leads_to_what_is_excepted() {
-    let list = "example.org, .Local,10.0.0.0/8 192.0.2.1,[2001:db8::1],dot.";
-    let proxies = environment(&[("all_proxy", "p"), ("no_proxy", list)]).unwrap();
+    let list = "example.org, .Local,10.0.0.0/8 192.0.2.1,[2001:db8::1],dot.,0.0.1";
+    let proxies = environment("ws://h/", &[("all_proxy", "p"), ("no_proxy", list)]).unwrap();
     for (host, is_excepted) in [
         ("example.org", true),
         ("www.example.org", true),
@@ -78,6 +86,8 @@ fn no_proxy_leads_to_what_is_excepted() {
         ("[2001:db8::1]", true),
         ("[2001:db8::2]", false),
         ("dot", true),
+        ("0.0.1", true),
+        ("127.0.0.1", false),
     ] {
         let proxy = leads(&proxies, &format!("wss://{host}/"));
         assert_eq!(proxy.is_none(), is_excepted, "{host}");
