@@ -470,6 +470,31 @@ fn a_local_connection_that_cannot_be_led_anywhere_is_reset() {
 }
 
 #[test]
+fn a_local_connection_too_many_is_reset_and_does_not_wait() {
+    let server = Backend::bind();
+    let url = format!("ws://{}/", server.address);
+    let adit = Adit::start(connect(&["--max-connections", "1", "0", &url]));
+    let mut first = Socket::connect(&adit.address);
+    let mut far = Far::open(&server);
+    for _ in 0..2 {
+        let mut second = Socket::connect(&adit.address);
+        let e = second.read(&mut [0]).unwrap_err();
+        assert_eq!(e.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    adit.wait_for_logs(2, "refused: as many connections as may be: 1");
+    first.say(b"a");
+    far.expect(BINARY, b"a");
+    drop(first);
+    far.expect_close(1000);
+    far.send(CLOSE, &close(1000, ""));
+    far.socket.finish();
+    adit.wait_for_log("closed");
+    // There is room again.
+    let _third = Socket::connect(&adit.address);
+    Far::open(&server);
+}
+
+#[test]
 fn what_fails_for_now_is_tried_again() {
     let (address, socket) = refusing();
     let mut child = stdio(&address, &["--retry", "-v"]);

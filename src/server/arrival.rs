@@ -12,9 +12,20 @@ impl Server {
     /// How many more may come.
     pub(super) fn room(&self) -> Room {
         Room {
-            clients: self.most.saturating_sub(self.table.clients()),
+            clients: match self.turns_away() {
+                true => usize::MAX,
+                false => self.most.saturating_sub(self.table.clients()),
+            },
             visitors: MOST_VISITORS.saturating_sub(self.table.visitors()),
         }
+    }
+
+    /// Whether those for whom there is no room are turned away. Browsers wait
+    /// well; what waits for a server far away is a program of this machine,
+    /// which had better know.
+    pub(super) fn turns_away(&self) -> bool {
+        let route = self.settings.routes.first();
+        route.is_some_and(|route| route.far.is_some())
     }
 
     /// Accepts who waits, as far as there is room.
@@ -33,6 +44,16 @@ impl Server {
         self.accepted += u64::from(!entrance.admin);
         let number = if entrance.admin { 0 } else { self.accepted };
         let label = Label::new(number, peer);
+        if self.turns_away() && self.table.clients() >= self.most {
+            stream.reset();
+            if self.ration.allows(self.now) {
+                warn!(
+                    "{label} refused: as many connections as may be: {}",
+                    self.most
+                );
+            }
+            return;
+        }
         let (settings, now) = (&self.settings, self.now);
         let introduces = settings.trusted.introduces(peer);
         let introduced = settings.takes_header(&entrance.address) && introduces;
