@@ -627,13 +627,30 @@ fn standard_input_and_output_are_stopped_at_once() {
         .unwrap();
     // The input stays open, as a terminal does.
     let input = child.stdin.take();
-    let id = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    interrupt(&child);
     far.expect_close(1001);
     far.send(CLOSE, &close(1001, ""));
     far.socket.finish();
     let (_, reason, code) = end(child);
     assert!(reason.ends_with("is stopping, 1001\n"), "{reason}");
+    assert_eq!(code, 1);
+    drop(input);
+}
+
+fn interrupt(child: &Child) {
+    let id = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+}
+
+#[test]
+fn what_is_stopped_on_its_way_does_not_blame_the_server() {
+    let server = Backend::bind();
+    let mut child = stdio(&server.address, &[]);
+    let (_silent, _) = Far::accept(&server);
+    let input = child.stdin.take();
+    interrupt(&child);
+    let (_, reason, code) = end(child);
+    assert_eq!(reason, "adit: stopped before the server was reached\n");
     assert_eq!(code, 1);
     drop(input);
 }

@@ -381,7 +381,10 @@ impl<T: Transport> Tunnel<T> {
             Phase::Opening(_, opening) if !opening.has_begun() => {
                 self.phase = Phase::Over(None);
             }
-            Phase::Opening(..) | Phase::Dialling(..) => self.refuse(&Refusal::Draining, cx),
+            Phase::Opening(..) | Phase::Dialling(..) => {
+                let why = "stopped before the server was reached";
+                self.unreachable(&Refusal::Draining, Some(why), cx);
+            }
             Phase::Held(..) | Phase::Answered(_) | Phase::Over(_) => {}
         }
     }
