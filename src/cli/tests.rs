@@ -511,3 +511,22 @@ fn inetd_takes_the_options_of_serve_in_any_order() {
         assert!(help_of(args).starts_with("Usage: adit inetd "), "{args:?}");
     }
 }
+
+#[test]
+fn the_flags_of_openwrts_script_are_the_switches_of_serve() {
+    let script = include_str!("../../scripts/deploy/openwrt/adit.init");
+    let (_, flags) = script.split_once("FLAGS='").unwrap();
+    let (flags, _) = flags.split_once('\'').unwrap();
+    let mut flags: Vec<_> = flags
+        .split(' ')
+        .map(|flag| format!("--{}", flag.replace('_', "-")))
+        .collect();
+    let takes = |switch: &str| {
+        let exit = typed(&["serve", switch, "8080", "127.0.0.1:5900"]);
+        !exit.is_err_and(|exit| exit.code == 0 || exit.text.contains("unrecognized"))
+    };
+    let mut switches: Vec<_> = SWITCHES.iter().filter(|switch| takes(switch)).collect();
+    flags.sort();
+    switches.sort();
+    assert_eq!(flags.iter().collect::<Vec<_>>(), switches);
+}
