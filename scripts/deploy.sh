@@ -25,21 +25,14 @@ need_programs systemd-analyze=systemd haproxy=haproxy nginx=nginx-light rsyslogd
 # A module is no program, so it is always missing as one.
 python3 -c 'import yaml' 2>/dev/null || need_programs python3-yaml=python3-yaml
 
-# Debian installs one inetd only: these are unpacked.
 cache=${ADIT_INTEROP_CACHE:-target/interop}
 mkdir -p "$cache"
-cache=$(cd "$cache" && pwd)
-unpack() {
-  (cd "$cache/superservers" && apt-get -qq download openbsd-inetd xinetd libwrap0 libtirpc3 &&
-    for package in *.deb; do dpkg -x "$package" . || exit; done)
-}
-need_directory 1 "$cache/superservers" unpack
-libraries=$(dirname "$(find "$cache/superservers" -name 'libwrap.so.0')")
-libraries=$libraries:$(dirname "$(find "$cache/superservers" -name 'libtirpc.so.3')")
+need_superservers "$(cd "$cache" && pwd)"
 
 # A network of its own has the examples' ports free, and a /dev of its own /dev/log.
 # shellcheck disable=SC2016  # the inner shell's
-as_root env "PATH=$cache/superservers/usr/sbin:$PATH" "SUPERSERVER_LIBRARIES=$libraries" unshare --net --mount --propagation private bash -euc '
+as_root env "PATH=$SUPERSERVERS/usr/sbin:$PATH" "SUPERSERVER_LIBRARIES=$SUPERSERVER_LIBRARIES" \
+  unshare --net --mount --propagation private bash -euc '
   ip link set lo up
   lower=$(mktemp -d)
   mount --bind /dev "$lower"

@@ -48,3 +48,20 @@ fresh() {
   shift
   rm -rf "$directory" && mkdir -p "$directory" && "$@"
 }
+
+# need_superservers CACHE: openbsd-inetd and xinetd, of which Debian lets only one
+# be installed, in a folder SUPERSERVERS, and what they need in
+# SUPERSERVER_LIBRARIES.
+need_superservers() {
+  export SUPERSERVERS=$1/superservers SUPERSERVER_LIBRARIES
+  need_directory 1 "$SUPERSERVERS" unpack_superservers || return
+  SUPERSERVER_LIBRARIES=$(find "$SUPERSERVERS" -name 'lib*.so.*' -printf '%h\n' | sort -u | paste -sd:)
+}
+
+unpack_superservers() {
+  (
+    cd "$SUPERSERVERS" && as_root apt-get -qq update &&
+      apt-get -qq download openbsd-inetd xinetd libwrap0 libtirpc3 || exit
+    for package in *.deb; do dpkg -x "$package" . || exit; done
+  )
+}

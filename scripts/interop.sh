@@ -25,7 +25,6 @@ FULL=("${QUICK[@]}" fuzzing novnc lsp wss curl openssl nginx haproxy websockify 
 SUITE=autobahntestsuite==25.10.1
 VIRTUALENV=virtualenv==20.21.1
 PYLSP_PACKAGE=python-lsp-server==1.15.0
-BUSYBOX=1.35
 # Nothing here takes that long; a part that hangs is a part that failed.
 LIMIT=900
 
@@ -124,7 +123,7 @@ export ADIT_INTEROP_SOURCE=$parts
 export ADIT_INTEROP_NPM=$cache/npm
 export WSTEST=$cache/autobahn/suite/bin/wstest
 export PYLSP=$cache/pylsp/venv/bin/pylsp
-export INETDS=$cache/inetd
+export BUSYBOX=$cache/busybox/source/busybox
 
 for part in "${wanted[@]}"; do
   step "$part" run_part "$part" || true

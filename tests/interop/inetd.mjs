@@ -14,10 +14,9 @@ import { certificates, check, echo, freePort, start, within } from './peers.mjs'
 const { ca, options } = certificates();
 const backend = `127.0.0.1:${await echo()}`;
 const adit = process.env.ADIT;
-const inetds = process.env.INETDS;
+const superservers = `${process.env.SUPERSERVERS}/usr/sbin`;
 const user = os.userInfo().username;
-const machine = execFileSync('gcc', ['-print-multiarch']).toString().trim();
-process.env.LD_LIBRARY_PATH = `${inetds}/usr/lib/${machine}:${inetds}/lib/${machine}`;
+process.env.LD_LIBRARY_PATH = process.env.SUPERSERVER_LIBRARIES;
 const tls = options.map((file) => (file.startsWith('/') ? path.resolve(file) : file));
 
 /** The ways in which a service can be served: its options, and how a client comes. */
@@ -74,8 +73,8 @@ function reachable(port) {
 }
 
 for (const [name, command] of [
-  ['openbsd-inetd', (file) => [`${inetds}/usr/sbin/inetd`, ['-d', '-i', file]]],
-  ['busybox inetd', (file) => [`${inetds}/busybox/busybox`, ['inetd', '-f', file]]],
+  ['openbsd-inetd', (file) => [`${superservers}/inetd`, ['-d', '-i', file]]],
+  ['busybox inetd', (file) => [process.env.BUSYBOX, ['inetd', '-f', file]]],
 ]) {
   for (const service of services) {
     const port = await freePort();
@@ -105,7 +104,7 @@ service adit
     server_args = ${service.args.join(' ')}
 }
 `);
-  const daemon = start(`${inetds}/usr/sbin/xinetd`, ['-dontfork', '-filelog', path.resolve('xinetd.log'), '-f', path.resolve(file)]);
+  const daemon = start(`${superservers}/xinetd`, ['-dontfork', '-filelog', path.resolve('xinetd.log'), '-f', path.resolve(file)]);
   await serves(`xinetd, ${service.name}`, daemon, port, service);
   daemon.kill();
 }

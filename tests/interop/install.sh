@@ -3,7 +3,7 @@
 #
 # Sourced by it, after scripts/install.sh. Whatever cannot be installed is an
 # error: a peer that is missing proves nothing.
-: "${parts:?}" "${cache:?}" "${SUITE:?}" "${VIRTUALENV:?}" "${PYLSP_PACKAGE:?}" "${BUSYBOX:?}"
+: "${parts:?}" "${cache:?}" "${SUITE:?}" "${VIRTUALENV:?}" "${PYLSP_PACKAGE:?}"
 
 install_python3() {
   need_programs python3=python3 || return
@@ -86,37 +86,40 @@ install_websockify() { need_programs websockify=websockify; }
 
 install_prometheus() { need_programs prometheus=prometheus promtool=prometheus; }
 
-# Debian lets only one of the inetds be installed, so they are unpacked.
 install_inetd() {
   need_programs systemd-socket-activate=systemd make=make gcc=gcc bzip2=bzip2 || return
-  need_directory "$BUSYBOX" "$cache/inetd" make_inetds
+  need_superservers "$cache" && need_directory 1 "$cache/busybox" make_busybox
 }
 
-make_inetds() {
+# Debian's BusyBox has no inetd, but its source has. It comes from where apt has
+# its packages from.
+make_busybox() {
   (
-    cd "$cache/inetd" &&
-      as_root apt-get -qq update && apt-get -qq download openbsd-inetd xinetd libwrap0 libtirpc3 &&
-      for package in *.deb; do dpkg -x "$package" . || exit; done &&
-      make_busybox
+    cd "$cache/busybox" && mkdir -p apt/lists/partial apt/parts source && write_sources || exit
+    local options=(-o "Dir::Etc::SourceList=$PWD/apt/sources.list"
+      -o "Dir::Etc::SourceParts=$PWD/apt/parts" -o "Dir::State::Lists=$PWD/apt/lists")
+    apt-get "${options[@]}" -qq update &&
+      apt-get "${options[@]}" -qq source --download-only busybox &&
+      tar -xf busybox_*.orig.tar.bz2 -C source --strip-components=1 &&
+      make -s -C source allnoconfig >/dev/null &&
+      sed -i 's/^# CONFIG_\(INETD\|BUSYBOX\) is not set/CONFIG_\1=y/' source/.config &&
+      # The answers to what these two options ask.
+      make -s -C source oldconfig </dev/null >/dev/null &&
+      make -s -C source busybox
   )
 }
 
-# Debian's BusyBox has no inetd, but its source has.
-make_busybox() {
-  mkdir -p lists/partial &&
-    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
-http://deb.debian.org/debian bookworm main" >sources.list || return
-  local options=(-o "Dir::Etc::SourceList=$PWD/sources.list" -o Dir::Etc::SourceParts=/dev/null
-    -o "Dir::State::Lists=$PWD/lists")
-  apt-get "${options[@]}" -qq update &&
-    apt-get "${options[@]}" -qq source --download-only busybox &&
-    mkdir busybox && tar -xf busybox_*.orig.tar.bz2 -C busybox --strip-components=1 || return
-  make -s -C busybox allnoconfig >/dev/null &&
-    sed -i 's/^# CONFIG_\(INETD\|BUSYBOX\) is not set/CONFIG_\1=y/' busybox/.config &&
-    # The answers to what these two options ask.
-    make -s -C busybox oldconfig </dev/null >/dev/null &&
-    make -s -C busybox busybox
+# apt's own sources of packages, as sources of source.
+write_sources() {
+  local list parts file
+  eval "$(apt-config shell list Dir::Etc::SourceList/f parts Dir::Etc::SourceParts/d)" || return
+  for file in "$list" "$parts"*.list "$parts"*.sources; do
+    [[ -f $file ]] || continue
+    sed -E 's/^deb([[:space:]])/deb-src\1/; s/^Types:.*/Types: deb-src/' "$file" \
+      >"apt/parts/${file##*/}" || return
+  done
 }
+
 install_fuzzing() { install_autobahn; }
 
 install_ssh() {
