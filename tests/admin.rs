@@ -342,6 +342,9 @@ fn nothing_but_two_pages_is_served_there() {
         ("DELETE /healthz HTTP/1.1\r\nHost: localhost", 405),
         ("GET /metrics HTTP/1.1\r\nHost: evil.example:9090", 421),
         ("GET /metrics HTTP/1.1", 400),
+        // As haproxy's `option httpchk GET /healthz` asks.
+        ("GET /healthz HTTP/1.0", 200),
+        ("GET /metrics HTTP/1.0\r\nHost: evil.example", 421),
         ("nonsense", 400),
         (upgrade("/").trim_end(), 404),
         (upgrade("/metrics").trim_end(), 200),

@@ -306,9 +306,14 @@ fn plain_http_is_sent_to_https() {
         assert_eq!(response.header("location"), Some(&*location));
         client.expect_eof();
     }
-    let mut client = Client::connect(&wss.adit.address);
-    client.say(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(client.response().status, 400);
+    for nowhere in [
+        "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+    ] {
+        let mut client = Client::connect(&wss.adit.address);
+        client.say(nowhere.as_bytes());
+        assert_eq!(client.response().status, 400, "{nowhere}");
+    }
     let mut client = Client::connect(&wss.adit.address);
     client.say(b"\x80\x2e\x01\x03\x01");
     assert_eq!(client.response().status, 400, "neither TLS nor HTTP");

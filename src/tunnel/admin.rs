@@ -7,7 +7,8 @@
 //! no header lets it (CORS). But a site can point its own name at the loopback
 //! (DNS rebinding), and then it asks as its own: without an Origin, with its
 //! name in Host. So on the loopback Host has to be an address, `localhost`, or
-//! the name that is listened on. Elsewhere a proxy or a scraper may use any name
+//! the name that is listened on; no browser leaves it out, as health checks of
+//! HTTP/1.0 do. Elsewhere a proxy or a scraper may use any name
 //! for this machine, and whoever reaches it may read it anyway.
 
 use super::policy::host;
@@ -104,6 +105,9 @@ impl<T: Transport> Tunnel<T> {
 
 /// Whether a Host names the loopback in a way that no other site can.
 fn is_meant(asked: &str, listen: &Listen) -> bool {
+    if asked.is_empty() {
+        return true;
+    }
     let Some((name, _)) = host::authority(asked) else {
         return false;
     };

@@ -240,6 +240,7 @@ impl Refusal {
         // Nothing is sent back that could mean another place than this one.
         let in_host = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
         let can_follow = request.method == "GET"
+            && !request.host.is_empty()
             && request.host.bytes().all(in_host)
             && request.target.starts_with('/')
             && request.target.bytes().all(|b| b.is_ascii_graphic());

@@ -26,7 +26,8 @@ pub struct Request<'a> {
     pub query: &'a str,
     /// 1 of HTTP/1.1.
     pub minor_version: u8,
-    /// The one Host header: host and perhaps port.
+    /// The one Host header: host and perhaps port. Empty where a request of
+    /// HTTP/1.0 has none.
     pub host: &'a str,
     fields: Fields<'a>,
 }
@@ -65,6 +66,8 @@ impl<'a> Request<'a> {
         };
         request.host = match request.single("Host") {
             Some(host) if !host.is_empty() => host,
+            // RFC 9112 section 3.2: a duty since HTTP/1.1.
+            None if minor_version == 0 && !request.has("Host") => "",
             _ => return Err(Refusal::BadRequest("exactly one Host header is required")),
         };
         Ok(Some(request))
@@ -156,6 +159,7 @@ mod tests {
         for (head, status) in [
             ("GET / HTTP/1.1\r\n\r\n", 400),
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+            ("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400),
             ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
             ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 400),
             ("GET * HTTP/1.1\r\nHost: h\r\n\r\n", 400),
@@ -167,6 +171,14 @@ mod tests {
         ] {
             assert_eq!(parse(head).expect_err(head).status(), status, "{head}");
         }
+    }
+
+    #[test]
+    fn only_http_1_0_may_name_no_host() {
+        let request = parse("GET /healthz HTTP/1.0\r\n\r\n").unwrap().unwrap();
+        assert_eq!((request.path, request.host), ("/healthz", ""));
+        let request = parse("GET / HTTP/1.0\r\nHost: h\r\n\r\n").unwrap();
+        assert_eq!(request.unwrap().host, "h");
     }
 
     #[test]
