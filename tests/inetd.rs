@@ -14,6 +14,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use common::*;
 use rustls::Connection;
+use socket2::{Domain, Type};
 
 /// As inetd starts it: the socket is all three.
 fn inetd(socket: impl Into<OwnedFd>, args: &[&str]) -> Process {
@@ -161,6 +162,18 @@ fn what_does_not_end_well_is_seen_by_the_exit_code() {
 }
 
 #[test]
+fn a_client_that_is_gone_already_is_no_mistake_of_the_command_line() {
+    let backend = Backend::echo();
+    let (client, server) = tcp_pair();
+    client.reset();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_adit"));
+    command.args(["inetd", &backend.address]).stdin(server);
+    let (status, log) = ends(command);
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("the client is gone already"), "{log}");
+}
+
+#[test]
 fn who_cannot_be_served_is_told_so_and_not_why() {
     for (args, code) in [
         (&["--nonsense"][..], 2),
@@ -270,11 +283,15 @@ fn standard_input_has_to_be_a_socket() {
     closed.args(["-c", script, env!("CARGO_BIN_EXE_adit")]);
     let mut datagrams = adit();
     datagrams.stdin(OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap()));
+    let mut alone = adit();
+    let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None);
+    alone.stdin(OwnedFd::from(socket.unwrap()));
     for (command, what) in [
         (file, "no socket"),
         (pipe, "no socket"),
         (closed, "no socket"),
         (datagrams, "a datagram socket"),
+        (alone, "a socket that neither listens nor is connected"),
     ] {
         let (status, error) = ends(command);
         assert_eq!(status.code(), Some(2), "{error}");

@@ -3,7 +3,7 @@
 use super::listener::Peer;
 use super::stream::{self, Stream, canonical};
 use socket2::{Domain, Socket};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 
 /// Makes a connection ready for the poll, and says who is at its other end.
@@ -18,6 +18,10 @@ pub fn connection(socket: Socket) -> io::Result<(Stream, Peer)> {
     }
     stream::prepare_client(&socket)?;
     let stream = std::net::TcpStream::from(socket);
-    let peer = Peer::Tcp(canonical(stream.peer_addr()?));
-    Ok((Stream::Tcp(mio::net::TcpStream::from_std(stream)), peer))
+    let peer = stream.peer_addr().map_err(|e| match e.kind() {
+        ErrorKind::NotConnected => io::Error::new(e.kind(), "the client is gone already"),
+        _ => e,
+    })?;
+    let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
+    Ok((stream, Peer::Tcp(canonical(peer))))
 }

@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 use std::env;
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 
@@ -193,7 +193,7 @@ fn duplicate_by_kernel(number: u16) -> io::Result<OwnedFd> {
 
 #[cfg(not(target_os = "linux"))]
 fn duplicate_by_kernel(_: u16) -> io::Result<OwnedFd> {
-    Err(io::ErrorKind::Unsupported.into())
+    Err(ErrorKind::Unsupported.into())
 }
 
 /// What a stream socket is there for.
@@ -232,6 +232,8 @@ fn judge(socket: &Socket) -> Result<Use, &'static str> {
     match socket.peer_addr() {
         _ if socket.is_listener().unwrap_or(false) => Ok(Use::Listening),
         Ok(_) => Ok(Use::Connected),
+        // A connection that was reset has nobody at its other end.
+        Err(_) if matches!(socket.take_error(), Ok(Some(_))) => Ok(Use::Connected),
         Err(_) => Err("a socket that neither listens nor is connected"),
     }
 }
