@@ -41,7 +41,7 @@ const MOST_READ: u64 = 1 << 20;
 /// It could not be begun, or cannot go on.
 pub fn serve(inetd: Inetd, diverted: bool) -> Result<End, Exit> {
     let Inetd { source, log } = inetd;
-    let target = start_log(log, diverted)?;
+    let target = start_log(log, diverted).map_err(turned_away)?;
     let input = StandardInput::open().map_err(|e| told(failure(2, &e), target))?;
     let started = start(&input, source).map_err(|exit| told(exit, target));
     if started.is_err() {
@@ -61,10 +61,14 @@ pub fn fail(exit: Exit, diverted: bool) -> Exit {
         format: Format::Text,
         target: Target::Stderr,
     };
-    let exit = match start_log(log, diverted) {
+    turned_away(match start_log(log, diverted) {
         Ok(target) => told(exit, target),
         Err(_) => exit,
-    };
+    })
+}
+
+/// Turns away who waits, for this reason.
+fn turned_away(exit: Exit) -> Exit {
     if let Ok(input) = StandardInput::open() {
         turn_away(&input);
     }

@@ -8,6 +8,7 @@ mod common;
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
+use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -474,4 +475,23 @@ fn what_inetd_starts_logs_there_if_standard_error_is_the_client() {
         }
         assert_eq!(child.0.wait().unwrap().code(), Some(code), "{options:?}");
     }
+}
+
+#[test]
+fn without_a_systems_log_inetd_starts_nothing_over_and_over() {
+    let temp = TempDir::new();
+    let Some(mut command) = with_syslog(&temp, &["inetd", "127.0.0.1:9", "--syslog"]) else {
+        eprintln!("not tried: no mount namespaces here");
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    command.stdin(OwnedFd::from(listener.try_clone().unwrap()));
+    let mut waiting = Client::connect(&address);
+    let mut child = Killed(command.stderr(Stdio::piped()).spawn().unwrap());
+    assert_eq!(waiting.response().status, 500);
+    waiting.socket.finish();
+    assert_eq!(child.0.wait().unwrap().code(), Some(1));
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody waits");
 }

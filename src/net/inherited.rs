@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 use std::env;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 
