@@ -438,6 +438,21 @@ fn a_dead_admin_socket_is_replaced_and_a_live_one_refused() {
 }
 
 #[test]
+fn its_address_is_nobody_elses() {
+    let (adit, backend) = tunnel_backend();
+    let taken = pages_of(&adit);
+    let args = ["serve", "127.0.0.1:0", &backend.address, "--admin", &taken];
+    for args in [&args[..], &[&args[..], &["--reuse-port"]].concat()] {
+        let refused = run(args);
+        assert_eq!(refused.status.code(), Some(1));
+        let text = String::from_utf8(refused.stderr).unwrap();
+        let expected = format!("adit: cannot listen on {taken}: Address already in use");
+        assert!(text.contains(&expected), "{text}");
+        assert!(!text.contains("reuse-port"), "it would not help: {text}");
+    }
+}
+
+#[test]
 fn a_reload_opens_moves_and_closes_it() {
     let (dir, backend) = (TempDir::new(), Backend::echo());
     let (first, second) = (dir.unix("first"), dir.unix("second"));

@@ -388,6 +388,18 @@ mod tests {
                 &["admin \"localhost\": no port; write HOST:PORT, [IPV6]:PORT or unix:/path"],
             ),
             (
+                "80",
+                &[backend, ("admin", "systemd:web")],
+                &[
+                    "admin \"systemd:web\": adit opens this one itself; write HOST:PORT, [IPV6]:PORT",
+                ],
+            ),
+            (
+                "80",
+                &[backend, ("admin", "fd:3")],
+                &["admin \"fd:3\": adit opens this one itself; write"],
+            ),
+            (
                 "unix:/s",
                 &[backend, ("admin", "unix:/s")],
                 &["admin unix:/s: clients connect there; write another address"],

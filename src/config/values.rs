@@ -17,15 +17,16 @@ pub(super) fn address<T: FromStr<Err = AddressError>>(text: &str) -> Result<T, S
 /// Where the admin pages are. They are for whoever can connect, so a bare port,
 /// which is one of every address, does not do.
 pub(super) fn admin(text: &str) -> Result<Listen, String> {
-    let forms = |error: AddressError| {
-        let why = error.why();
-        format!("{why}; write HOST:PORT, [IPV6]:PORT or unix:/path")
-    };
-    match text.parse().map_err(forms)? {
+    let forms = |why: &str| format!("{why}; write HOST:PORT, [IPV6]:PORT or unix:/path");
+    match text
+        .parse()
+        .map_err(|error: AddressError| forms(error.why()))?
+    {
         Listen::Tcp { host: None, port } => Err(format!(
             "no host; write 127.0.0.1:{port} for this machine alone, or the address of a \
              network whose hosts may all read the pages"
         )),
+        Listen::Systemd(_) | Listen::Fd(_) => Err(forms("adit opens this one itself")),
         address => Ok(address),
     }
 }

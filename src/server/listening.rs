@@ -186,7 +186,7 @@ impl Listeners {
         let address = &entrance.address;
         let cannot = |e: io::Error| {
             let excuse = match e.kind() {
-                ErrorKind::AddrInUse if !manner.reuse_port => in_use(address),
+                ErrorKind::AddrInUse if !manner.reuse_port && !entrance.admin => in_use(address),
                 _ => confined.excuse(address, &e),
             };
             format!("cannot listen on {address}: {e}{excuse}")
