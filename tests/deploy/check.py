@@ -167,7 +167,7 @@ def verify(*units):
 
 def systemd_takes_the_units():
     service, listener = placed("adit.service"), placed("adit.socket")
-    core = placed("adit@.service").rename(WORK / "adit@1.service")
+    core = placed("adit@.service").rename(WORK / "adit@01.service")
     verify(service, listener, core)
     for spoilt in ["[Service]\nNonsense=1\n", "[Service]\nType=sometimes\n"]:
         bad = WORK / "adit-bad.service"
@@ -394,9 +394,9 @@ def systemd_hands_sockets_over():
 
 
 def two_cores_share_a_port():
-    with running(*command_of("adit@.service", "1")), running(*command_of("adit@.service", "2")):
-        health(9091)
-        health(9092)
+    with running(*command_of("adit@.service", "01")), running(*command_of("adit@.service", "16")):
+        health(9001)
+        health(9016)
         tunnels(8080)
 
 
