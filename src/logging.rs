@@ -88,6 +88,20 @@ pub fn start(logging: &Logging) -> Result<(), String> {
     Ok(())
 }
 
+/// Starts the log before the work, and puts the work's last words into it:
+/// nobody may look at standard error where it does not go there.
+///
+/// # Errors
+/// Why the log cannot be started, or the work's own, ready to be shown.
+pub fn during<R>(logging: &Logging, work: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
+    start(logging).map_err(|e| format!("adit: {e}"))?;
+    let done = work();
+    if let (Err(text), Target::Syslog) = (&done, logging.target) {
+        log::error!("{text}");
+    }
+    done
+}
+
 /// A change of how much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

@@ -6,7 +6,7 @@ use adit::inetd;
 use adit::logging::{self, Format, Logging, Target};
 use adit::net::inherited::divert_output;
 use adit::server::{End, Loader, Server};
-use log::{LevelFilter, error};
+use log::LevelFilter;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         Ok(Command::Token(token)) => return cli::run_token(&token).finish(),
         Ok(Command::Inetd(inetd)) => inetd::serve(inetd, diverted),
         Ok(Command::Connect(connect)) => cli::run_connect(&connect).map_err(failure),
-        Ok(Command::Serve { source, log }) => serve(source, &log).map_err(failure),
+        Ok(Command::Serve { source, log }) => {
+            logging::during(&log, || serve(source)).map_err(failure)
+        }
         Ok(Command::Demo(demo)) => run_demo(&demo).map_err(failure),
     };
     match done {
@@ -41,17 +43,7 @@ fn failure(text: String) -> Exit {
     Exit { text, code: 1 }
 }
 
-fn serve(source: Source, log: &Logging) -> Result<End, String> {
-    logging::start(log).map_err(|e| format!("adit: {e}"))?;
-    let done = serve_logged(source);
-    // Nobody may look at standard error where the log does not go there.
-    if let (Err(text), Target::Syslog) = (&done, log.target) {
-        error!("{text}");
-    }
-    done
-}
-
-fn serve_logged(source: Source) -> Result<End, String> {
+fn serve(source: Source) -> Result<End, String> {
     let settings = source.load().map_err(|mistakes| mistakes.to_string())?;
     let load: Loader = Arc::new(move || source.load().map_err(|mistakes| mistakes.to_string()));
     let server = Server::new(settings, load).map_err(|e| format!("adit: {e}"))?;
@@ -64,6 +56,5 @@ fn run_demo(demo: &Demo) -> Result<End, String> {
         format: Format::Text,
         target: Target::Stderr,
     };
-    logging::start(&log).map_err(|e| format!("adit: {e}"))?;
-    cli::run_demo(demo)
+    logging::during(&log, || cli::run_demo(demo))
 }

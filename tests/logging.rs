@@ -285,26 +285,35 @@ fn the_systems_log_may_be_full_or_gone_and_come_back() {
 fn without_a_systems_log_there_is_no_start_and_a_failed_start_is_in_it() {
     let temp = TempDir::new();
     let output = |args: &[&str]| {
-        let mut command = with_syslog(&temp, &[&["serve"], args].concat())?;
+        let mut command = with_syslog(&temp, args)?;
         Some(command.output().unwrap())
     };
-    let Some(without) = output(&["127.0.0.1:0", "127.0.0.1:9", "--syslog"]) else {
-        eprintln!("not tried: no mount namespaces here");
-        return;
-    };
-    assert_eq!(without.status.code(), Some(1));
-    let text = String::from_utf8(without.stderr).unwrap();
-    assert!(
-        text.starts_with("adit: cannot reach the system's log at /dev/log: "),
-        "{text}"
-    );
+    let serve = ["serve", "unix:/no/such/folder", "127.0.0.1:9", "--syslog"];
+    let connect = [
+        "connect",
+        "unix:/no/such/folder",
+        "ws://127.0.0.1:9",
+        "--syslog",
+    ];
+    for args in [serve, connect] {
+        let Some(without) = output(&args) else {
+            eprintln!("not tried: no mount namespaces here");
+            return;
+        };
+        assert_eq!(without.status.code(), Some(1));
+        let text = String::from_utf8(without.stderr).unwrap();
+        let expected = "adit: cannot reach the system's log at /dev/log: ";
+        assert!(text.starts_with(expected), "{text}");
+    }
 
     let syslog = daemon(&temp);
-    let failed = output(&["unix:/no/such/folder", "127.0.0.1:9", "--syslog"]).unwrap();
-    assert_eq!(failed.status.code(), Some(1));
-    let line = receive(&syslog, "ERROR ");
-    let (_, message) = line.split_once("ERROR ").unwrap();
-    assert_eq!(failed.stderr, format!("{message}\n").into_bytes());
+    for args in [serve, connect] {
+        let failed = output(&args).unwrap();
+        assert_eq!(failed.status.code(), Some(1));
+        let line = receive(&syslog, "ERROR ");
+        let (_, message) = line.split_once("ERROR ").unwrap();
+        assert_eq!(failed.stderr, format!("{message}\n").into_bytes());
+    }
 }
 
 #[test]

@@ -33,8 +33,9 @@ pub fn run_connect(connect: &Connect) -> Result<End, String> {
         settings,
         log,
     } = connect;
-    let done = logging::start(log).and_then(|()| connect::run(local, settings.as_ref().clone()));
-    done.map_err(|e| format!("adit: {e}"))
+    logging::during(log, || {
+        connect::run(local, settings.as_ref().clone()).map_err(|e| format!("adit: {e}"))
+    })
 }
 
 /// Lead local connections to a WebSocket server.
