@@ -20,7 +20,7 @@ const HELP: [&str; 3] = ["-h", "--help", "help"];
     subcommand,
     name = "inetd",
     help_triggers("-h", "--help", "help"),
-    usage = "[<options>] BACKEND...\n       {command_name} [-v | -q] --config FILE",
+    usage = "[<options>] BACKEND...\n       {command_name} [-v | -q] [--syslog] [--log-format FORMAT] --config FILE",
     example = "{command_name} 127.0.0.1:5900
 {command_name} unix:/run/chat.sock --framing lines --exit-idle 60",
     note = "The options are those of \"adit serve\". FILE has one [[listen]], with the address
