@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use common::*;
 use rustls::Connection;
@@ -22,29 +22,8 @@ fn inetd(socket: impl Into<OwnedFd>, args: &[&str]) -> Process {
     let handle = || Stdio::from(socket.as_fd().try_clone_to_owned().unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_adit"));
     command.arg("inetd").args(args);
-    let child = command
-        .stdin(handle())
-        .stdout(handle())
-        .stderr(handle())
-        .spawn();
-    Process(child.unwrap())
-}
-
-/// A child that does not outlive the test.
-struct Process(Child);
-
-impl Process {
-    fn code(&mut self) -> Option<i32> {
-        self.0.wait().unwrap().code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    command.stdin(handle()).stdout(handle()).stderr(handle());
+    Process::start(&mut command)
 }
 
 /// A connection over TCP: the client's end and that for adit.

@@ -12,11 +12,11 @@ use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 
 use common::*;
 use rustix::fs::OFlags;
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::{Signal, geteuid};
 
 fn adit(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_adit"));
@@ -115,22 +115,6 @@ fn the_journal_gets_priorities_and_no_time() {
     assert!(others.starts_with('2'), "{others}");
 }
 
-/// A process that is killed at the end of the test.
-struct Killed(Child);
-
-impl Killed {
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.0), signal).unwrap();
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Reads up to a line with this pattern, and no further.
 fn read_line_with(pattern: &str, stderr: &mut ChildStderr) -> String {
     let mut line = Vec::new();
@@ -151,7 +135,7 @@ fn read_line_with(pattern: &str, stderr: &mut ChildStderr) -> String {
 fn a_standard_error_that_nobody_reads_costs_lines_and_nothing_else() {
     let backend = Backend::echo();
     let mut command = adit(&["serve", "127.0.0.1:0", &backend.address]);
-    let mut child = Killed(command.stderr(Stdio::piped()).spawn().unwrap());
+    let mut child = Process::start(command.stderr(Stdio::piped()));
     let mut stderr = child.0.stderr.take().unwrap();
     let line = read_line_with("listening on ", &mut stderr);
     let address = line.split_once("listening on ").unwrap().1;
@@ -246,7 +230,7 @@ fn the_systems_log_may_be_full_or_gone_and_come_back() {
         return;
     };
     let syslog = daemon(&temp);
-    let child = Killed(command.stderr(Stdio::null()).spawn().unwrap());
+    let child = Process::start(command.stderr(Stdio::null()));
     let line = receive(&syslog, "listening on ");
     let (head, message) = line.split_once(" - - ").expect(&line);
     assert!(message.starts_with("INFO  listening on unix:"), "{line}");
@@ -337,7 +321,7 @@ fn the_socket_of_the_systems_log_outlives_what_is_given_up() {
         return;
     };
     let syslog = daemon(&temp);
-    let _child = Killed(command.stderr(Stdio::null()).spawn().unwrap());
+    let _child = Process::start(command.stderr(Stdio::null()));
     receive(&syslog, "sandboxed: ");
     let _client = Client::open(&front);
     receive(&syslog, "opened: ");
@@ -471,7 +455,7 @@ fn what_inetd_starts_logs_there_if_standard_error_is_the_client() {
         let server = OwnedFd::from(server);
         let handle = || Stdio::from(server.try_clone().unwrap());
         command.stdin(handle()).stdout(handle()).stderr(handle());
-        let mut child = Killed(command.spawn().unwrap());
+        let mut child = Process::start(&mut command);
         drop((command, server));
         let (client, response) = Client::over(Socket::Unix(client).prepared(), "/", &[]);
         assert_eq!(response.status, status);
@@ -482,7 +466,7 @@ fn what_inetd_starts_logs_there_if_standard_error_is_the_client() {
         if !expected.is_empty() {
             receive(&syslog, expected);
         }
-        assert_eq!(child.0.wait().unwrap().code(), Some(code), "{options:?}");
+        assert_eq!(child.code(), Some(code), "{options:?}");
     }
 }
 
@@ -497,10 +481,10 @@ fn without_a_systems_log_inetd_starts_nothing_over_and_over() {
     let address = listener.local_addr().unwrap().to_string();
     command.stdin(OwnedFd::from(listener.try_clone().unwrap()));
     let mut waiting = Client::connect(&address);
-    let mut child = Killed(command.stderr(Stdio::piped()).spawn().unwrap());
+    let mut child = Process::start(command.stderr(Stdio::piped()));
     assert_eq!(waiting.response().status, 500);
     waiting.socket.finish();
-    assert_eq!(child.0.wait().unwrap().code(), Some(1));
+    assert_eq!(child.code(), Some(1));
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "nobody waits");
 }

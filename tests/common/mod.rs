@@ -13,6 +13,7 @@ mod certs;
 mod client;
 mod far;
 mod noise;
+mod process;
 mod socket;
 mod temp;
 mod tls;
@@ -28,6 +29,7 @@ pub use client::{
 };
 pub use far::{Far, connect, header};
 pub use noise::{Checksum, Noise};
+pub use process::Process;
 pub use socket::Socket;
 pub use temp::TempDir;
 pub use tls::{Answerer, Dialer, Secured, TLS12, TLS13, tcp};
