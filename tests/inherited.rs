@@ -215,8 +215,14 @@ fn without_clients_it_ends_and_the_next_client_finds_the_next_process() {
 
 #[test]
 fn a_client_that_stays_keeps_it_from_ending() {
-    let (mut adit, backend) = echo(&["--exit-idle", "1ms", "--ping-interval", "50ms"]);
-    let mut client = adit.client();
+    let (backend, (tcp, address)) = (Backend::echo(), listener());
+    // It waits in the socket's queue, or it might be too late.
+    let mut client = Client::connect(&address);
+    let times = ["--exit-idle", "1ms", "--ping-interval", "50ms"];
+    let args = [&["serve", "systemd", &backend.address], &times[..]].concat();
+    let mut adit = Adit::start_with(adit(ONE, &args), handle(&tcp));
+    client.say(request("/", &[]).as_bytes());
+    assert_eq!(client.response().status, 101);
     // As good as any time: a hundred times as long as it would idle.
     let frame = client.frame();
     assert_eq!(frame.first, PING);
@@ -225,7 +231,6 @@ fn a_client_that_stays_keeps_it_from_ending() {
     assert_eq!(client.payload(4), b"here");
     client.close(1000);
     assert_eq!(adit.wait().code(), Some(0));
-    drop(backend);
 }
 
 #[test]
