@@ -161,10 +161,7 @@ fn take_passed(passed: &mut ListenFd, index: usize, number: u16) -> Result<Socke
 
 /// Takes a descriptor that nobody announced.
 fn take_number(number: u16) -> Result<Socket, String> {
-    let socket = duplicate(number).map_err(|e| match Errno::from_io_error(&e) {
-        Some(Errno::BADF) => format!("fd {number} is not open"),
-        _ => format!("fd {number}: {e}"),
-    })?;
+    let socket = duplicate(number).map_err(|e| not_taken(number, &e))?;
     let socket = expect_listening(socket.into(), number)?;
     // From now on, it is closed with the listener.
     let moved = match number {
@@ -173,6 +170,17 @@ fn take_number(number: u16) -> Result<Socket, String> {
     };
     moved.map_err(|e| format!("fd {number}: {e}"))?;
     Ok(socket)
+}
+
+fn not_taken(number: u16, e: &io::Error) -> String {
+    match Errno::from_io_error(e) {
+        Some(Errno::BADF) => format!("fd {number} is not open"),
+        // Filters of containers and units often leave it out.
+        Some(Errno::PERM | Errno::NOSYS) => {
+            format!("fd {number}: {e}; it takes Linux 5.6 and the system call pidfd_getfd")
+        }
+        _ => format!("fd {number}: {e}"),
+    }
 }
 
 fn duplicate(number: u16) -> io::Result<OwnedFd> {
@@ -323,5 +331,25 @@ fn nowhere() -> io::Result<OwnedFd> {
     match File::options().read(true).write(true).open("/dev/null") {
         Ok(null) => Ok(null.into()),
         Err(_) => UnixDatagram::unbound().map(OwnedFd::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_that_is_kept_back_says_what_it_takes() {
+        for (errno, expected) in [
+            (Errno::BADF, "fd 3 is not open"),
+            (
+                Errno::PERM,
+                "fd 3: Operation not permitted (os error 1); it takes Linux 5.6 and the \
+                 system call pidfd_getfd",
+            ),
+            (Errno::MFILE, "fd 3: Too many open files (os error 24)"),
+        ] {
+            assert_eq!(not_taken(3, &errno.into()), expected);
+        }
     }
 }
