@@ -12,6 +12,8 @@
 #
 # ADIT_FUZZ_CACHE    where cargo-fuzz is installed, and the targets are built
 #                    (target/fuzz)
+# ADIT_FUZZ_SEED     a number from which all choices follow; without one, each
+#                    run chooses anew
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -85,7 +87,7 @@ fuzz() {
   mkdir -p "$found" "$learned"
   echo "== $target, $time s"
   "$cache/build/$host/release/$target" "-max_total_time=$time" "-timeout=$MOST_SECONDS" \
-    "-rss_limit_mb=$MOST_MEMORY" "-artifact_prefix=$found/" -print_final_stats=1 \
+    "-rss_limit_mb=$MOST_MEMORY" "-seed=${ADIT_FUZZ_SEED:-0}" "-artifact_prefix=$found/" -print_final_stats=1 \
     "$learned" "tests/fuzz/seeds/$target" >"$log" 2>&1 || status=$?
   runs=$(sed -n 's/^stat::number_of_executed_units: //p' "$log")
   coverage=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -1)

@@ -283,7 +283,11 @@ impl Run {
     fn stuck(&self) -> (bool, bool) {
         let queued = self.world.tunnel.figures().map(|figures| figures.queued);
         let (client, backend) = queued.unwrap_or_default();
-        let full = |fake: &Fake| fake.0.borrow().room == 0;
+        // Who refuses for good has nothing waiting for it any more.
+        let full = |fake: &Fake| {
+            let far = fake.0.borrow();
+            far.room == 0 && far.refuses.is_none()
+        };
         (
             backend > 0 && full(&self.world.backend),
             client > 0 && full(&self.world.client),
