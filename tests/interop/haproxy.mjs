@@ -3,6 +3,7 @@
 
 import { once } from 'node:events';
 import fs from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import WebSocket from 'ws';
 
@@ -14,7 +15,7 @@ const backend = await echo();
 for (const front of ['send-proxy', 'send-proxy-v2']) {
   for (const version of ['v1', 'v2']) {
     const behind = await freePort();
-    const last = await proxy(`behind-${front}-${version}`, `
+    const last = await proxy(`behind-${front}-${version}`, behind, `
 frontend behind
   bind 127.0.0.1:${behind} accept-proxy
   log-format "client %ci:%cp"
@@ -25,7 +26,7 @@ backend echo
     const trust = ['--accept-proxy', '--trusted-proxies', '127.0.0.0/8'];
     const address = await serve(behind, ...trust, `--send-proxy=${version}`, '--framing', 'lines', ...options);
     const port = await freePort();
-    await proxy(`front-${front}-${version}`, `
+    await proxy(`front-${front}-${version}`, port, `
 frontend front
   bind 127.0.0.1:${port}
   log-format "client %ci:%cp"
@@ -55,7 +56,7 @@ backend adit
 }
 process.exit(0);
 
-async function proxy(name, sections) {
+async function proxy(name, port, sections) {
   fs.writeFileSync(`${name}.cfg`, `
 global
   log stdout format raw daemon info
@@ -66,8 +67,12 @@ defaults
   timeout client 60s
   timeout server 60s
 ${sections}`);
-  // -d says when it polls, and it stays in the foreground.
+  // -d keeps it in the foreground. It says nothing once it listens, and who
+  // connects to see would be a client in its log.
   const child = start('haproxy', ['-d', '-f', `${name}.cfg`]);
-  await wrote(child, /Using epoll\(\)/);
+  const listening = `:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A `;
+  await within(15, `HAProxy at port ${port}`, async () => {
+    while (!fs.readFileSync('/proc/net/tcp', 'utf8').includes(listening)) await pause(10);
+  });
   return child;
 }
