@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 
 /// A side that sends less at a time is read, not moved through the pipe.
-const LAVISH: usize = 16 * 1024;
+const LAVISH: usize = 64 * 1024;
 
 /// What an event said of a connection.
 #[derive(Clone, Copy, Debug, Default)]
