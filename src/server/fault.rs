@@ -36,11 +36,9 @@ pub fn contain<R>(work: impl FnOnce() -> R) -> Result<R, Fault> {
 #[cfg(test)]
 mod tests {
     use super::super::settings::{Confinement, Sandbox};
-    use super::super::{Server, Settings, Slot};
+    use super::super::table::tests::arrive;
+    use super::super::{Server, Settings};
     use super::*;
-    use crate::net::{Peer, Socket, Stream};
-    use crate::tunnel::{Entrance, Label, Opening, Tunnel};
-    use mio::net::UnixStream;
     use std::sync::Arc;
 
     #[test]
@@ -65,26 +63,8 @@ mod tests {
             },
             ..Settings::default()
         };
-        let patience = settings.handshake_timeout;
         let mut server = Server::new(settings, Arc::new(|| Err(String::new()))).unwrap();
-        let (sockets, _peers): (Vec<_>, Vec<_>) =
-            (0..2).map(|_| UnixStream::pair().unwrap()).unzip();
-        for (id, socket) in (1..).zip(sockets) {
-            let entrance = Entrance {
-                address: "127.0.0.1:0".parse().unwrap(),
-                tls: None,
-                plain: true,
-                admin: false,
-            };
-            let tunnel = Tunnel::new(
-                Label::new(id, Peer::Unix),
-                Socket::new(Stream::Unix(socket)),
-                Opening::new(entrance, false),
-                patience,
-                server.now,
-            );
-            server.table.insert(Slot::new(tunnel, Default::default()));
-        }
+        let _peers = arrive(&mut server.table, 2);
         let keys = server.table.client_keys();
         let done: Option<()> = server.with_context(keys[0], |_, cx| {
             cx.scratch.read[0] = 7;

@@ -196,18 +196,18 @@ impl Table {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::net::{Peer, Stream};
     use crate::tunnel::{Entrance, Label, Opening};
     use mio::net::UnixStream;
     use std::time::Duration;
 
-    #[test]
-    fn who_is_not_let_in_yet_waits_beside_the_open_tunnels() {
-        let mut table = Table::default();
-        let (sockets, _peers): (Vec<_>, Vec<_>) =
-            (0..3).map(|_| UnixStream::pair().unwrap()).unzip();
+    /// Fills a table with as many clients that have said nothing; returns their
+    /// own ends.
+    pub(in crate::server) fn arrive(table: &mut Table, n: usize) -> Vec<UnixStream> {
+        let (sockets, peers): (Vec<_>, Vec<_>) =
+            (0..n).map(|_| UnixStream::pair().unwrap()).unzip();
         for (id, socket) in (1..).zip(sockets) {
             let entrance = Entrance {
                 address: "127.0.0.1:0".parse().unwrap(),
@@ -224,6 +224,13 @@ mod tests {
             );
             table.insert(Slot::new(tunnel, Pass::default()));
         }
+        peers
+    }
+
+    #[test]
+    fn who_is_not_let_in_yet_waits_beside_the_open_tunnels() {
+        let mut table = Table::default();
+        let _peers = arrive(&mut table, 3);
         assert!(table.has_work());
         assert_eq!((table.queued(), table.dequeue()), (0, None));
         assert_eq!(table.dequeue_arrival(), Some(0));
