@@ -43,6 +43,11 @@ esac
 cargo=(cargo build --locked --quiet --profile min --target "$target")
 # Nothing unwinds: no tables for it. What code has in common is there once.
 flags="-C force-unwind-tables=no -C llvm-args=-enable-machine-outliner=always"
+# The layout goes by the names of functions.
+flags+=" -C symbol-mangling-version=v0 -C link-arg=-Wl,-T,$PWD/scripts/static.ld"
+
+# Heads are short: to ask the processor what it has takes longer than it saves.
+export CARGO_CFG_HTTPARSE_DISABLE_SIMD=1
 
 # shellcheck source=scripts/own-std.sh
 source scripts/own-std.sh
@@ -69,6 +74,22 @@ prepare_std() {
     flags+=" -Z location-detail=none"
 }
 
+# std asks the C library where a stack ends, for a last word when it overflows.
+# glibc finds that out with all of scanf: 90 kB, and /proc/self/maps read at each
+# start. Without an answer the overflow is a plain SIGSEGV.
+forget_the_stack() {
+    local linker object=$PWD/target/static/$target-stack.o
+    linker=${target//-/_}
+    linker=CARGO_TARGET_${linker^^}_LINKER
+    mkdir -p target/static
+    printf '%s\n' '#include <errno.h>' \
+        'int pthread_getattr_np(unsigned long thread, void *attributes);' \
+        'int pthread_getattr_np(unsigned long thread, void *attributes)' \
+        '{ (void)thread; (void)attributes; return ENOSYS; }' |
+        "${!linker:-gcc}" -O -c -x c - -o "$object"
+    flags+=" -C link-arg=$object"
+}
+
 # Budgets in bytes: everything, nothing.
 case $target in
 *-musl*)
@@ -78,10 +99,9 @@ case $target in
 *)
     whole=$((2816 * 1024)) smallest=$((1536 * 1024))
     flags+=" -C target-feature=+crt-static"
-    # What relocates the program itself is packed, and the tables of the C
-    # library and of std go too.
+    # What relocates the program itself is packed.
     flags+=" -C link-arg=-Wl,-z,pack-relative-relocs"
-    flags+=" -C link-arg=-Wl,-T,$PWD/scripts/no-unwinding.ld"
+    forget_the_stack
     say "GNU, static: names are resolved through /etc/hosts and DNS, and through whatever else
 nsswitch.conf names and this machine has. A module of another version of glibc can
 crash the program there: name backends by address, or use musl."

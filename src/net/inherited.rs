@@ -315,14 +315,17 @@ pub fn divert_output() -> io::Result<bool> {
         let seen = fstat(stream.as_fd());
         seen.is_ok_and(|seen| (seen.st_dev, seen.st_ino) == (input.st_dev, input.st_ino))
     };
-    if is_input(&io::stdout()) {
-        rustix::stdio::dup2_stdout(nowhere()?)?;
+    let (output, error) = (is_input(&io::stdout()), is_input(&io::stderr()));
+    if output || error {
+        let nowhere = nowhere()?;
+        if output {
+            rustix::stdio::dup2_stdout(&nowhere)?;
+        }
+        if error {
+            rustix::stdio::dup2_stderr(&nowhere)?;
+        }
     }
-    let diverts = is_input(&io::stderr());
-    if diverts {
-        rustix::stdio::dup2_stderr(nowhere()?)?;
-    }
-    Ok(diverts)
+    Ok(error)
 }
 
 /// What can be written to for nothing: /dev/null, or where a root has none, a
