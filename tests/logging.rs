@@ -109,7 +109,11 @@ fn the_journal_gets_priorities_and_no_time() {
         Adit::start(command).log()
     };
     let journals = start(2);
-    assert!(journals.starts_with("<6>INFO  listening on "), "{journals}");
+    assert!(journals.contains("<6>INFO  listening on "), "{journals}");
+    assert!(
+        journals.lines().all(|line| line.starts_with('<')),
+        "{journals}"
+    );
     // Standard error is not what the journal once gave.
     let others = start(0);
     assert!(others.starts_with('2'), "{others}");
@@ -349,6 +353,16 @@ fn the_pid_file_is_there_while_it_runs() {
         first.id()
     );
     assert!(text.ends_with(&expected), "{text}");
+    // Who waits for this line waits for one that runs.
+    assert!(!text.contains("listening on "), "{text}");
+
+    // Who cannot even listen leaves the file alone.
+    let other = temp.path("other");
+    let pid_file = ["--pid-file", other.to_str().unwrap()];
+    let taken = ["serve", first.address.as_str(), backend.address.as_str()];
+    let third = run(&[&taken[..], &pid_file].concat());
+    assert_eq!(third.status.code(), Some(1));
+    assert!(!other.exists());
 
     // It is stale after an end that was not clean.
     first.signal(Signal::KILL);

@@ -37,6 +37,8 @@ struct Listening {
     token: Token,
     /// Whether connections may wait: sticky, as the poll is edge-triggered.
     ready: bool,
+    /// Whether the log has it.
+    announced: bool,
 }
 
 impl Listening {
@@ -140,7 +142,8 @@ impl Listeners {
 
     /// Opens the listeners that are not open yet and closes those that are not
     /// wanted any more; those that stay may change how they speak TLS. Of the
-    /// new ones all are opened, or nothing changes.
+    /// new ones all are opened, or nothing changes. They are still to be
+    /// [announced](Self::announce).
     ///
     /// # Errors
     /// Which address cannot be listened on, and why.
@@ -160,7 +163,6 @@ impl Listeners {
                 }
             }
         }
-        opened.iter().for_each(Listening::announce);
         self.sockets.append(&mut opened);
         self.sockets.retain_mut(|open| {
             let mut wanted = prepared.entrances();
@@ -209,9 +211,19 @@ impl Listeners {
                 manner,
                 token,
                 ready: false,
+                announced: false,
             });
         }
         Ok(())
+    }
+
+    /// Says where clients can come now and could not before. Whoever reads that
+    /// believes that the server runs, so nothing may fail any more.
+    pub fn announce(&mut self) {
+        for open in self.sockets.iter_mut().filter(|open| !open.announced) {
+            open.announce();
+            open.announced = true;
+        }
     }
 
     /// Connections may wait at any listener, whatever the poll has said.

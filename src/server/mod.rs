@@ -189,6 +189,7 @@ impl Server {
             .map(PidFile::take)
             .transpose()?;
         let confined = plan.carry_out(&settings, allowed)?;
+        listeners.announce();
         let now = Instant::now();
         Ok(Server {
             poll,

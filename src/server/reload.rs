@@ -45,6 +45,7 @@ impl Server {
         if let Err(e) = self.listeners.open(&prepared, registry, confined) {
             return error!("cannot reload, keeping the old settings: {e}");
         }
+        self.listeners.announce();
         let confinement = &self.settings.confinement;
         let settings = &mut prepared.settings;
         if settings.confinement != *confinement {
