@@ -297,6 +297,21 @@ fn the_service_manager_hears_of_every_change() {
 }
 
 #[test]
+fn an_empty_name_of_the_service_manager_is_none() {
+    let backend = Backend::echo();
+    for (name, warned) in [("", false), ("/nowhere", true), ("relative", true)] {
+        let mut command = adit("", &["serve", "127.0.0.1:0", &backend.address]);
+        command.env("NOTIFY_SOCKET", name);
+        let adit = Adit::start(command);
+        let _client = adit.client();
+        adit.wait_for_log("opened: ");
+        let log = adit.log();
+        let warning = format!("cannot reach the service manager at {name}: ");
+        assert_eq!(log.contains(&warning), warned, "{log}");
+    }
+}
+
+#[test]
 fn the_watchdog_hears_again_and_again_if_it_watches_this_process() {
     let temp = TempDir::new();
     let manager = UnixDatagram::bind(temp.path("notify")).unwrap();

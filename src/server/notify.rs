@@ -25,7 +25,9 @@ pub struct Notifier {
 impl Notifier {
     /// Looks in the environment who wants to know, and how often.
     pub fn from_environment(now: Instant) -> Self {
-        let Some(name) = env::var_os("NOTIFY_SOCKET") else {
+        let name = env::var_os("NOTIFY_SOCKET");
+        // An empty one is none, as for sd_notify(3).
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
             return Notifier::default();
         };
         match connect(&name) {
