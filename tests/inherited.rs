@@ -14,7 +14,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::process::{Command, Output, Stdio};
 
 use common::*;
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 
 /// As systemd does it: standard input becomes 3, and the process knows its id.
 const ONE: &str = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1";
@@ -294,6 +294,27 @@ fn the_service_manager_hears_of_every_change() {
         assert_eq!(heard(&manager), "STOPPING=1\nSTATUS=stopping");
         assert_eq!(adit.wait().code(), Some(0));
     }
+}
+
+#[test]
+fn the_service_manager_hears_of_who_has_changed_the_root() {
+    if !geteuid().is_root() {
+        eprintln!("not tried: this is not root");
+        return;
+    }
+    let temp = TempDir::new();
+    let manager = UnixDatagram::bind(temp.path("notify")).unwrap();
+    fs::create_dir(temp.path("root")).unwrap();
+    let root = temp.path("root").display().to_string();
+    let args = ["127.0.0.1:0", "127.0.0.1:1", "--user=nobody", "--chroot"];
+    let mut command = adit("", &["serve"]);
+    command.args(args).arg(root);
+    command.env("NOTIFY_SOCKET", temp.path("notify"));
+    let mut adit = Adit::start(command);
+    assert!(heard(&manager).starts_with("READY=1\n"));
+    adit.signal(Signal::TERM);
+    assert_eq!(heard(&manager), "STOPPING=1\nSTATUS=stopping");
+    assert_eq!(adit.wait().code(), Some(0));
 }
 
 #[test]

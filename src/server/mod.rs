@@ -154,8 +154,10 @@ impl Server {
         let addresses: Vec<_> = settings.listeners.iter().map(|l| &l.address).collect();
         let inherited = Inherited::take(&addresses)?;
         let prepared = Prepared::new(settings, &Vault::default(), resolve_all)?;
+        // The new root may not have its socket.
+        let notifier = Notifier::from_environment(Instant::now());
         let mut server = Self::start(prepared, Some(loader), Some(inherited))?;
-        server.notifier = Notifier::from_environment(server.now);
+        server.notifier = notifier;
         Ok(server)
     }
 
