@@ -53,8 +53,8 @@ use argh::FromArgs;
     note = "Times: 500ms, 10s, 5m, 1h, or a number of seconds.
 Sizes: a number of bytes, or 64KiB, 1MiB, 1MB, 1GiB.",
     note = "
-Exit codes: 0 stopped as told, 1 a failure or mistakes in the file, 2 a command
-line that makes no sense."
+Exit codes: 0 after SIGTERM, SIGINT or --exit-idle, 1 a failure, mistakes in the
+file or a second signal, 2 a command line that makes no sense."
 )]
 pub(super) struct Serve {
     /// where clients connect to, and where their tunnels lead; of several
