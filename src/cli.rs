@@ -107,6 +107,17 @@ impl Exit {
         ExitCode::from(self.code)
     }
 
+    /// In place of help that only a client could read: whoever wrote
+    /// `inetd.conf` did not mean it.
+    pub fn misplaced_help() -> Self {
+        Exit {
+            text: "adit: --help, and standard output is the client's socket; \
+                   ask in a terminal"
+                .to_owned(),
+            code: USAGE,
+        }
+    }
+
     /// What argh says of a command line instead of reading it.
     fn early(command: &str, exit: &EarlyExit) -> Self {
         match exit.status {

@@ -4,9 +4,10 @@ use adit::cli::{self, Command, Demo, Exit};
 use adit::config::Source;
 use adit::inetd;
 use adit::logging::{self, Format, Logging, Target};
-use adit::net::inherited::divert_output;
+use adit::net::inherited::{divert_error, divert_output};
 use adit::server::{End, Loader, Server};
 use log::LevelFilter;
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,13 +15,15 @@ fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     let is_inetd = args.first().is_some_and(|word| word == "inetd");
     // Before anything is printed: a client may be at the other end.
-    let diverted = match is_inetd.then(divert_output) {
-        None => false,
+    let divert = || io::Result::Ok((divert_output()?, divert_error()?));
+    let (mute, diverted) = match is_inetd.then(divert) {
+        None => (false, false),
         Some(Ok(diverted)) => diverted,
         Some(Err(_)) => return ExitCode::FAILURE,
     };
     let done = match cli::parse(args) {
         Err(exit) if is_inetd && exit.code != 0 => Err(inetd::fail(exit, diverted)),
+        Err(_) if mute => Err(inetd::fail(Exit::misplaced_help(), diverted)),
         Err(exit) => return exit.finish(),
         Ok(Command::Check(check)) => return cli::run_check(&check).finish(),
         Ok(Command::Token(token)) => return cli::run_token(&token).finish(),

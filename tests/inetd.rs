@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use common::*;
 use rustls::Connection;
@@ -175,6 +175,40 @@ fn who_cannot_be_served_is_told_so_and_not_why() {
         let body = "\r\n\r\nthe server cannot start, and its log says why\n";
         assert!(answer.ends_with(body), "{args:?}: {answer}");
         assert_eq!(adit.code(), Some(code), "{args:?}");
+    }
+}
+
+#[test]
+fn help_goes_where_no_client_reads_it() {
+    for args in [&["--help"][..], &["-h"], &["127.0.0.1:1", "help"]] {
+        let start = |stdout: &dyn Fn(&OwnedFd) -> Stdio| {
+            let (mut client, server) = unix_pair();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_adit"));
+            command.arg("inetd").args(args).stdout(stdout(&server));
+            client.finish();
+            command.stdin(server).stderr(Stdio::piped());
+            let child = command.spawn().unwrap();
+            drop(command);
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            let Output {
+                status,
+                stdout,
+                stderr,
+            } = child.wait_with_output().unwrap();
+            let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).unwrap());
+            (status.code(), answer, stdout, stderr)
+        };
+        let (code, answer, _, error) = start(&|server| server.try_clone().unwrap().into());
+        assert_eq!(code, Some(2), "{args:?}");
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{args:?}: {answer}");
+        let expected = "adit: --help, and standard output is the client's socket; \
+            ask in a terminal\n";
+        assert_eq!(error, expected, "{args:?}");
+        // An operator whose input happens to be a socket.
+        let (code, answer, help, _) = start(&|_| Stdio::piped());
+        assert_eq!((code, answer.as_str()), (Some(0), ""), "{args:?}");
+        assert!(help.starts_with("Usage: adit inetd "), "{args:?}: {help}");
     }
 }
 

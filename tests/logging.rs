@@ -452,6 +452,12 @@ fn what_inetd_starts_logs_there_if_standard_error_is_the_client() {
             2,
             "ERROR adit: unrecognized argument: --nonsense",
         ),
+        (
+            &["--help"],
+            500,
+            2,
+            "ERROR adit: --help, and standard output is the client's socket",
+        ),
         (&["--config=/nowhere"], 500, 2, "ERROR adit: "),
         (
             &["--tls-cert=/x", "--tls-key=/x"],

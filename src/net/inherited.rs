@@ -301,31 +301,32 @@ pub fn leave_standard_input() -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdin(nowhere()?)?)
 }
 
-/// Points standard output and error elsewhere where they are the socket that
-/// standard input is. Says whether standard error was.
+/// Points standard output elsewhere where it is the socket that standard input
+/// is. Says whether it was.
 ///
 /// # Errors
 /// What the system says.
 pub fn divert_output() -> io::Result<bool> {
+    divert(io::stdout(), rustix::stdio::dup2_stdout)
+}
+
+/// The same for standard error.
+///
+/// # Errors
+/// What the system says.
+pub fn divert_error() -> io::Result<bool> {
+    divert(io::stderr(), rustix::stdio::dup2_stderr)
+}
+
+fn divert(stream: impl AsFd, point: fn(OwnedFd) -> rustix::io::Result<()>) -> io::Result<bool> {
     let input = fstat(io::stdin())?;
-    if !FileType::from_raw_mode(input.st_mode).is_socket() {
-        return Ok(false);
+    let is_input = FileType::from_raw_mode(input.st_mode).is_socket()
+        && fstat(stream)
+            .is_ok_and(|stream| (stream.st_dev, stream.st_ino) == (input.st_dev, input.st_ino));
+    if is_input {
+        point(nowhere()?)?;
     }
-    let is_input = |stream: &dyn AsFd| {
-        let seen = fstat(stream.as_fd());
-        seen.is_ok_and(|seen| (seen.st_dev, seen.st_ino) == (input.st_dev, input.st_ino))
-    };
-    let (output, error) = (is_input(&io::stdout()), is_input(&io::stderr()));
-    if output || error {
-        let nowhere = nowhere()?;
-        if output {
-            rustix::stdio::dup2_stdout(&nowhere)?;
-        }
-        if error {
-            rustix::stdio::dup2_stderr(&nowhere)?;
-        }
-    }
-    Ok(error)
+    Ok(is_input)
 }
 
 /// What can be written to for nothing: /dev/null, or where a root has none, a

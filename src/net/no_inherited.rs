@@ -28,10 +28,18 @@ impl Inherited {
     }
 }
 
-/// Leaves standard output and error as they are.
+/// Leaves standard output as it is.
 ///
 /// # Errors
 /// None.
 pub fn divert_output() -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Leaves standard error as it is.
+///
+/// # Errors
+/// None.
+pub fn divert_error() -> io::Result<bool> {
     Ok(false)
 }
