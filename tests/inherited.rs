@@ -152,7 +152,30 @@ fn only_a_socket_that_listens_is_taken() {
         refuses(prelude, listen, file.0, &file.1);
     }
     refuses("", "fd:77", Stdio::null(), "fd 77 is not open");
+    refuses("exec <&-;", "fd:0", Stdio::null(), "fd 0 is no socket");
     drop(tcp);
+}
+
+#[test]
+fn closed_standard_streams_become_nobodys_socket() {
+    let backend = Backend::echo();
+    // What is printed there would come out in somebody's tunnel.
+    for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
+        let (tcp, address) = listener();
+        let prelude = format!("exec 3<&0 {closed}; LISTEN_PID=$$ LISTEN_FDS=1");
+        let mut command = adit(&prelude, &["serve", "systemd", &backend.address, "-v"]);
+        let mut child = Process::start(command.stdin(handle(&tcp)).stderr(Stdio::null()));
+        let mut clients = [0; 3].map(|_| Client::open(&address));
+        for client in &mut clients {
+            client.send(BINARY, b"alone");
+            assert_eq!(client.payload(5), b"alone", "{closed}");
+        }
+        for client in clients {
+            client.close(1000);
+        }
+        child.signal(Signal::TERM);
+        assert_eq!(child.code(), Some(0), "{closed}");
+    }
 }
 
 #[test]

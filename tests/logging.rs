@@ -441,6 +441,16 @@ fn a_reload_leaves_the_pid_file_where_it_is() {
     assert!(!temp.path("one").exists());
 }
 
+/// Starts `command` on a socket that is all three, and yields the client's end.
+fn as_inetd(mut command: Command) -> (Process, Socket) {
+    let (client, server) = UnixStream::pair().unwrap();
+    let server = OwnedFd::from(server);
+    let handle = || Stdio::from(server.try_clone().unwrap());
+    command.stdin(handle()).stdout(handle()).stderr(handle());
+    let child = Process::start(&mut command);
+    (child, Socket::Unix(client).prepared())
+}
+
 #[test]
 fn what_inetd_starts_logs_there_if_standard_error_is_the_client() {
     let temp = TempDir::new();
@@ -470,17 +480,12 @@ fn what_inetd_starts_logs_there_if_standard_error_is_the_client() {
         ),
     ] {
         let args = [&["inetd", &backend.address], options].concat();
-        let Some(mut command) = with_syslog(&temp, &args) else {
+        let Some(command) = with_syslog(&temp, &args) else {
             eprintln!("not tried: no mount namespaces here");
             return;
         };
-        let (client, server) = UnixStream::pair().unwrap();
-        let server = OwnedFd::from(server);
-        let handle = || Stdio::from(server.try_clone().unwrap());
-        command.stdin(handle()).stdout(handle()).stderr(handle());
-        let mut child = Process::start(&mut command);
-        drop((command, server));
-        let (client, response) = Client::over(Socket::Unix(client).prepared(), "/", &[]);
+        let (mut child, client) = as_inetd(command);
+        let (client, response) = Client::over(client, "/", &[]);
         assert_eq!(response.status, status);
         match status {
             101 => client.close(1000),
@@ -490,6 +495,33 @@ fn what_inetd_starts_logs_there_if_standard_error_is_the_client() {
             receive(&syslog, expected);
         }
         assert_eq!(child.code(), Some(code), "{options:?}");
+    }
+}
+
+#[test]
+fn a_systems_log_that_is_full_keeps_nobody_from_what_inetd_starts() {
+    let temp = TempDir::new();
+    let backend = Backend::echo();
+    let _full = daemon(&temp);
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    while filler.send_to(b"full", temp.path("log")).is_ok() {}
+    for (option, status, code) in [("--verbose", 101, 0), ("--nonsense", 500, 2)] {
+        let Some(command) = with_syslog(&temp, &["inetd", &backend.address, option]) else {
+            eprintln!("not tried: no mount namespaces here");
+            return;
+        };
+        let (mut child, client) = as_inetd(command);
+        let (mut client, response) = Client::over(client, "/", &[]);
+        assert_eq!(response.status, status);
+        if status == 101 {
+            client.send(BINARY, b"served");
+            assert_eq!(client.payload(6), b"served");
+            client.close(1000);
+        } else {
+            drop(client);
+        }
+        assert_eq!(child.code(), Some(code));
     }
 }
 
