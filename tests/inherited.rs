@@ -97,7 +97,11 @@ fn what_systemd_says_has_to_be_true() {
         ),
         (
             "LISTEN_PID=x LISTEN_FDS=1",
-            "the sockets of LISTEN_FDS are for process x, and this is ",
+            "LISTEN_PID is \"x\", no number of a process",
+        ),
+        (
+            "LISTEN_PID= LISTEN_FDS=1",
+            "LISTEN_PID is \"\", no number of a process",
         ),
         (
             "LISTEN_PID=$$ LISTEN_FDS=x",

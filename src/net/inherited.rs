@@ -127,14 +127,14 @@ fn announced() -> Result<Vec<Place>, String> {
         _ => return Err(format!("LISTEN_FDS is {count:?}, no number of sockets")),
     };
     let own = std::process::id();
-    match env::var_os("LISTEN_PID") {
-        Some(pid) if pid.to_str().and_then(|pid| pid.parse().ok()) != Some(own) => {
+    if let Some(text) = env::var_os("LISTEN_PID") {
+        let pid = text.to_str().and_then(|text| text.parse::<u32>().ok());
+        let pid = pid.ok_or_else(|| format!("LISTEN_PID is {text:?}, no number of a process"))?;
+        if pid != own {
             return Err(format!(
-                "the sockets of LISTEN_FDS are for process {}, and this is {own}",
-                pid.to_string_lossy()
+                "the sockets of LISTEN_FDS are for process {pid}, and this is {own}"
             ));
         }
-        _ => {}
     }
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':').map(str::to_owned);
