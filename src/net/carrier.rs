@@ -1,9 +1,37 @@
-//! What TLS travels over: a socket, or TLS to a proxy.
+//! What TLS travels over, and what its reads and writes come to: those of a
+//! socket, and so of whatever travels over one.
 
-use super::stream::Stream;
-use super::tls::Session;
-use super::transport::{Lent, Received, Taken};
 use std::io::{self, IoSlice};
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// As many bytes; 0 at the end.
+    pub bytes: usize,
+    /// Whether it is certain that nothing more is there: an event will tell
+    /// when more has come.
+    pub drained: bool,
+}
+
+impl Received {
+    /// As many bytes, and nothing is known of more.
+    pub fn some(bytes: usize) -> Self {
+        Received {
+            bytes,
+            drained: false,
+        }
+    }
+}
+
+/// What a write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// As many bytes were taken.
+    pub bytes: usize,
+    /// Whether it is certain that nothing more fits: an event will tell when
+    /// there is room.
+    pub full: bool,
+}
 
 /// What records travel over: a socket, or another TLS session.
 pub trait Carrier {
@@ -24,25 +52,4 @@ pub trait Carrier {
     /// # Errors
     /// What broke the connection.
     fn finish(&mut self) -> io::Result<()>;
-}
-
-/// TLS to a proxy, as far as the TLS within it sees it. That is rare enough to
-/// have its buffers made for each call.
-pub(super) struct Through<'a> {
-    pub(super) stream: &'a mut Stream,
-    pub(super) outer: &'a mut Session,
-}
-
-impl Carrier for Through<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<Received> {
-        self.outer.read(self.stream, into, &mut Lent::default())
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<Taken> {
-        self.outer.write(self.stream, slices, &mut Lent::default())
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.outer.finish(self.stream)
-    }
 }

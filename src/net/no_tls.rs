@@ -1,9 +1,10 @@
 //! In place of TLS, in a build without it: its types have no values, so a
 //! connection that speaks TLS cannot come to be.
 
-use super::carrier::Carrier;
+use super::carrier::{Carrier, Received, Taken};
+use super::lent::Lent;
+use super::secured::Secured;
 use super::tls_files::{ClientTls, ServerTls};
-use super::transport::{Lent, Received, Secured, Taken};
 use crate::features::Feature;
 use std::io::{self, IoSlice};
 use std::time::SystemTime;

@@ -5,7 +5,7 @@
 //! destination refuses is poured out before anybody else fills it. Where the
 //! system cannot move bytes so, it says so once and is not asked again.
 
-use super::transport::Taken;
+use super::carrier::Taken;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::io;

@@ -1,11 +1,13 @@
 //! A connection as the tunnel has it: a stream, and TLS over it if that was
 //! begun; twice where a proxy speaks it and the server behind the proxy too.
 
-use super::carrier::{Carrier, Through};
+use super::carrier::{Carrier, Received, Taken};
+use super::lent::Lent;
+use super::secured::Secured;
 use super::source::source;
 use super::stream::Stream;
 use super::tls::{Acceptor, Connector, Session};
-use super::transport::{Lent, Received, Secured, Taken, Transport};
+use super::transport::Transport;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -140,6 +142,27 @@ impl Transport for Socket {
 
     fn reset(&mut self) {
         self.stream.reset();
+    }
+}
+
+/// TLS to a proxy, as far as the TLS within it sees it. That is rare enough to
+/// have its buffers made for each call.
+struct Through<'a> {
+    stream: &'a mut Stream,
+    outer: &'a mut Session,
+}
+
+impl Carrier for Through<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<Received> {
+        self.outer.read(self.stream, into, &mut Lent::default())
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<Taken> {
+        self.outer.write(self.stream, slices, &mut Lent::default())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.outer.finish(self.stream)
     }
 }
 

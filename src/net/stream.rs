@@ -1,9 +1,8 @@
 //! A connected TCP or Unix stream socket.
 
-use super::carrier::Carrier;
+use super::carrier::{Carrier, Received, Taken};
 use super::resolve::Address;
 use super::source::source;
-use super::transport::{Received, Taken};
 use mio::net::{TcpStream, UnixStream};
 use socket2::{SockRef, Socket, TcpKeepalive};
 use std::io::{self, IoSlice, Read, Write};

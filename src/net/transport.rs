@@ -1,83 +1,13 @@
 //! What a tunnel needs of a connection, and no more: so that it can be a
 //! socket, with or without TLS, or a pair of buffers in a test.
 
-use super::pipe::Pipe;
+use super::carrier::{Received, Taken};
+use super::lent::Lent;
+use super::secured::Secured;
 use super::tls::{Acceptor, Connector};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-
-/// What a read brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// As many bytes; 0 at the end.
-    pub bytes: usize,
-    /// Whether it is certain that nothing more is there: an event will tell
-    /// when more has come.
-    pub drained: bool,
-}
-
-impl Received {
-    /// As many bytes, and nothing is known of more.
-    pub fn some(bytes: usize) -> Self {
-        Received {
-            bytes,
-            drained: false,
-        }
-    }
-}
-
-/// What a write came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// As many bytes were taken.
-    pub bytes: usize,
-    /// Whether it is certain that nothing more fits: an event will tell when
-    /// there is room.
-    pub full: bool,
-}
-
-/// A name beside the subject's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlternativeName {
-    /// `DNS`, `email`, `URI` or `IP`.
-    pub kind: &'static str,
-    /// The name itself.
-    pub name: String,
-}
-
-/// What TLS tells of the other side. A certificate that was shown is a good
-/// one, else there is no connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Secured {
-    /// `TLSv1.2` or `TLSv1.3`.
-    pub version: &'static str,
-    /// The name that the client asked for (SNI), at the server's side.
-    pub server_name: Option<String>,
-    /// The protocol that was agreed on.
-    pub alpn: Option<Vec<u8>>,
-    /// Whether a certificate was shown.
-    pub certificate: bool,
-    /// The common name in it.
-    pub common_name: Option<String>,
-    /// The alternative names in it.
-    pub alternative_names: Vec<AlternativeName>,
-    /// Whether the session was one of before, resumed.
-    pub resumed: bool,
-}
-
-/// Buffers that a transport may use during a call, the same for the whole loop.
-#[derive(Debug, Default)]
-pub struct Lent {
-    /// What came from the socket and is not deciphered yet.
-    pub received: Vec<u8>,
-    /// What is gathered to be enciphered together.
-    pub plain: Vec<u8>,
-    /// What was enciphered and is not sent yet.
-    pub sealed: Vec<u8>,
-    /// What the kernel moves by itself.
-    pub pipe: Pipe,
-}
 
 /// A stream of bytes in both directions that never blocks.
 pub trait Transport {

@@ -9,8 +9,9 @@ mod certificate;
 mod records;
 pub(crate) mod x509;
 
-use super::carrier::Carrier;
-use super::transport::{Lent, Received, Secured, Taken};
+use super::carrier::{Carrier, Received, Taken};
+use super::lent::Lent;
+use super::secured::Secured;
 use crate::queue::WriteQueue;
 use certificate::Wish;
 use log::debug;
