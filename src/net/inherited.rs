@@ -14,8 +14,6 @@
 //! answers for it: from listenfd what the environment announces, from the
 //! standard library 0, from the kernel (pidfd_getfd(2)) any other.
 
-use super::listener::Listener;
-use super::stream;
 use crate::address::Listen;
 use listenfd::ListenFd;
 use rustix::fs::{FileType, fstat};
@@ -98,19 +96,19 @@ impl Inherited {
         Ok(Inherited { sockets })
     }
 
-    /// Listeners on the sockets at this address.
+    /// Further handles to the sockets at this address.
     ///
     /// # Errors
     /// There is none, or what the system says.
-    pub fn open(&self, address: &Listen) -> io::Result<Vec<Listener>> {
+    pub fn sockets(&self, address: &Listen) -> io::Result<Vec<Socket>> {
         let sockets = self
             .sockets
             .iter()
             .filter(|(place, _)| place.is_at(address));
-        let listeners = sockets.map(|(_, socket)| listener(socket.try_clone()?));
-        let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
-        match listeners.is_empty() {
-            false => Ok(listeners),
+        let handles = sockets.map(|(_, socket)| socket.try_clone());
+        let handles = handles.collect::<io::Result<Vec<_>>>()?;
+        match handles.is_empty() {
+            false => Ok(handles),
             true => Err(io::Error::other("such a socket is only taken at the start")),
         }
     }
@@ -201,7 +199,7 @@ fn duplicate_by_kernel(number: u16) -> io::Result<OwnedFd> {
 
 #[cfg(not(target_os = "linux"))]
 fn duplicate_by_kernel(_: u16) -> io::Result<OwnedFd> {
-    Err(ErrorKind::Unsupported.into())
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// What a stream socket is there for.
@@ -243,25 +241,6 @@ fn judge(socket: &Socket) -> Result<Use, &'static str> {
         // A connection that was reset has nobody at its other end.
         Err(_) if matches!(socket.take_error(), Ok(Some(_))) => Ok(Use::Connected),
         Err(_) => Err("a socket that neither listens nor is connected"),
-    }
-}
-
-fn is_unix(socket: &Socket) -> io::Result<bool> {
-    Ok(socket.local_addr()?.domain() == Domain::UNIX)
-}
-
-fn listener(socket: Socket) -> io::Result<Listener> {
-    socket.set_nonblocking(true)?;
-    match is_unix(&socket)? {
-        true => Ok(Listener::Unix(
-            mio::net::UnixListener::from_std(OwnedFd::from(socket).into()),
-            None,
-        )),
-        false => {
-            stream::prepare_client(&socket)?;
-            let listener = mio::net::TcpListener::from_std(socket.into());
-            Ok(Listener::Tcp(listener))
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::fmt;
 use std::fs::Permissions;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::SocketAddr as UnixAddress;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,10 @@ impl Listener {
                 addresses.into_iter().map(tcp).collect()
             }
             Listen::Unix(path) => Listener::unix(path, manner.mode).map(|l| vec![l]),
-            Listen::Systemd(_) | Listen::Fd(_) => inherited.open(address),
+            Listen::Systemd(_) | Listen::Fd(_) => {
+                let sockets = inherited.sockets(address)?.into_iter();
+                sockets.map(Listener::inherited).collect()
+            }
         }
     }
 
@@ -134,6 +138,17 @@ impl Listener {
         }
         let file = SocketFile(path.to_owned());
         Ok(Listener::Unix(bound?, Some(file)))
+    }
+
+    /// Who else has the socket may have set it otherwise.
+    fn inherited(socket: Socket) -> io::Result<Listener> {
+        socket.set_nonblocking(true)?;
+        if socket.local_addr()?.domain() == Domain::UNIX {
+            let listener = UnixListener::from_std(OwnedFd::from(socket).into());
+            return Ok(Listener::Unix(listener, None));
+        }
+        stream::prepare_client(&socket)?;
+        Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
     }
 
     /// Whether only this machine reaches it.

@@ -1,9 +1,9 @@
 //! In place of sockets that others have opened, in a build that opens all of
 //! its own: no address names them.
 
-use super::listener::Listener;
 use crate::address::Listen;
 use crate::features::Feature;
+use socket2::Socket;
 use std::io;
 
 /// None.
@@ -19,11 +19,11 @@ impl Inherited {
         Ok(Inherited {})
     }
 
-    /// Opens nothing.
+    /// Hands on nothing.
     ///
     /// # Errors
     /// Always: there are none.
-    pub fn open(&self, _: &Listen) -> io::Result<Vec<Listener>> {
+    pub fn sockets(&self, _: &Listen) -> io::Result<Vec<Socket>> {
         Err(io::Error::other(Feature::Activation.absence()))
     }
 }
