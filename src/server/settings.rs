@@ -7,11 +7,10 @@ use super::guard::Limits;
 use crate::address::Listen;
 use crate::net::Manner;
 use crate::net::tls_files::ServerTls;
-use crate::tunnel::access;
 use crate::tunnel::far::Far;
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::pages::Page;
-use crate::tunnel::policy::Route;
+use crate::tunnel::policy::{Route, route};
 
 /// Everything the loop needs to know; made by `config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +68,7 @@ impl Settings {
     /// readable, so whatever is read later has to be among them.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let read = self.file.iter().map(PathBuf::as_path);
-        read.chain(access::files(&self.routes))
+        read.chain(route::files(&self.routes))
             .chain(self.tls_files())
     }
 }

@@ -1,14 +1,9 @@
-//! What a route may ask of its clients, and what comes of it: the words that the
-//! rest of the program has for who may connect.
+//! What a route may ask of its clients, and the words that go with it.
 //!
-//! The proofs themselves are judged in [`auth`](super::auth), which a build may
-//! lack.
+//! What they bring is judged in [`auth`](super::auth), which a build may lack.
 
-use super::auth::PasswordCheck;
-use super::policy::Route;
-use crate::address::Backend;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What stands before the token in a subprotocol.
 pub(super) const BEARER: &str = "bearer.";
@@ -45,26 +40,6 @@ impl Auth {
     }
 }
 
-/// The files that these routes read, and read again while they serve.
-pub fn files(routes: &[Route]) -> Vec<&Path> {
-    let mut files = Vec::new();
-    for Route {
-        auth, token_map, ..
-    } in routes
-    {
-        let of_route = [
-            &auth.token_file,
-            &auth.hmac_key_file,
-            &auth.basic_file,
-            token_map,
-        ];
-        files.extend(of_route.into_iter().filter_map(|file| file.as_deref()));
-    }
-    files.sort_unstable();
-    files.dedup();
-    files
-}
-
 /// Something that may not be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -85,17 +60,6 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(secret)")
     }
-}
-
-/// Whom a client turned out to be, and what that means for its tunnel.
-#[derive(Debug, Default)]
-pub struct Admission {
-    /// The name of the token or the user.
-    pub subject: Option<String>,
-    /// The backend that the token chose.
-    pub backend: Option<Backend>,
-    /// A password that has to be checked first.
-    pub password: Option<Box<PasswordCheck>>,
 }
 
 /// Something that is wrong with a file.

@@ -2,8 +2,9 @@
 //! asked, and a route that asks for something is refused.
 
 use super::Refusal;
-use super::access::{Admission, Fault};
+use super::access::Fault;
 use super::policy::Route;
+use crate::address::Backend;
 use crate::features::Feature;
 use crate::wire::http::Request;
 use crate::wire::{Challenge, Lack};
@@ -69,6 +70,17 @@ impl Offered {
     pub fn token(_: Option<&str>) -> Self {
         Offered
     }
+}
+
+/// Whom a client turned out to be, and what that means for its tunnel.
+#[derive(Debug, Default)]
+pub struct Admission {
+    /// The name of the token or the user.
+    pub subject: Option<String>,
+    /// The backend that the token chose.
+    pub backend: Option<Backend>,
+    /// A password that has to be checked first.
+    pub password: Option<Box<PasswordCheck>>,
 }
 
 /// Lets in where nothing is asked.

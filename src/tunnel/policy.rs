@@ -10,159 +10,18 @@
 //! Nothing here waits or looks anything up: the tunnel asks with a request
 //! from the wire, and `adit check --url` with one made up.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use super::Refusal;
-use super::access::{Auth, is_bearer};
-use super::far::Far;
-use super::greeting::Greeting;
-use crate::address::{Backend, Listen};
-use crate::net::tls_files::ClientTls;
-use crate::wire::framing::Framing;
-use crate::wire::proxy_protocol::Version;
-use crate::wire::ws::{FrameType, InvalidUtf8};
+use crate::address::Listen;
 
 pub mod addresses;
 pub mod host;
 pub mod origin;
+pub mod route;
 
 pub use addresses::Addresses;
 pub use host::HostPattern;
 pub use origin::{OriginRule, Origins};
-
-/// A way from requests to backends, and everything that holds on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The line of the configuration file where the route begins; `None` for
-    /// the command line's.
-    pub line: Option<usize>,
-    /// The listeners whose requests may take it; empty: all.
-    pub listeners: Vec<Listen>,
-    /// The hosts it answers for; `None`: any.
-    pub host: Option<HostPattern>,
-    /// The path below which it answers, by whole segments.
-    pub path: String,
-    /// The subprotocols it speaks; empty: whatever the client offers.
-    pub subprotocols: Vec<String>,
-    /// Where it leads: to the one with the fewest tunnels that can be reached.
-    pub backends: Vec<Backend>,
-    /// TLS towards those of them that speak it.
-    pub backend_tls: ClientTls,
-    /// The WebSocket server that the route leads to instead: then what comes in
-    /// is no request, but a plain stream.
-    pub far: Option<Far>,
-    /// As many tunnels at a time to each backend; `None`: any number.
-    pub max_connections_per_backend: Option<usize>,
-    /// As many new tunnels a second; `None`: any number.
-    pub new_connections_per_second: Option<usize>,
-    /// How messages lie in the backend's byte stream.
-    pub framing: Framing,
-    /// Which type the messages towards the client have.
-    pub frame_type: FrameType,
-    /// What happens where the backend's text is not UTF-8.
-    pub invalid_utf8: InvalidUtf8,
-    /// As many bytes in a message that has to be held or announced.
-    pub max_message: u64,
-    /// The addresses that may connect.
-    pub addresses: Addresses,
-    /// The origins that may connect besides the request's own.
-    pub origins: Origins,
-    /// Whether a request without an origin, so not from a browser, is refused.
-    pub require_origin: bool,
-    /// In which version a PROXY header goes to the backend; `None`: none does.
-    pub send_proxy: Option<Version>,
-    /// What the backend is told behind that.
-    pub greeting: Greeting,
-    /// What clients have to bring.
-    pub auth: Auth,
-    /// A file or directory that says to which backend each token leads, in
-    /// place of `backends`.
-    pub token_map: Option<PathBuf>,
-    /// How long things may take.
-    pub timeouts: Timeouts,
-}
-
-impl Default for Route {
-    fn default() -> Self {
-        Route {
-            line: None,
-            listeners: Vec::new(),
-            host: None,
-            path: "/".to_owned(),
-            subprotocols: Vec::new(),
-            backends: Vec::new(),
-            backend_tls: ClientTls::default(),
-            far: None,
-            max_connections_per_backend: None,
-            new_connections_per_second: None,
-            framing: Framing::Raw,
-            frame_type: FrameType::default(),
-            invalid_utf8: InvalidUtf8::default(),
-            max_message: 1 << 20,
-            addresses: Addresses::default(),
-            origins: Origins::default(),
-            require_origin: false,
-            send_proxy: None,
-            greeting: Greeting::default(),
-            auth: Auth::default(),
-            token_map: None,
-            timeouts: Timeouts::default(),
-        }
-    }
-}
-
-impl Route {
-    /// Whether clients bring tokens.
-    pub fn takes_tokens(&self) -> bool {
-        self.auth.takes_tokens() || self.token_map.is_some()
-    }
-
-    /// Whether clients have to bring anything.
-    pub fn asks(&self) -> bool {
-        self.auth.is_asked() || self.token_map.is_some()
-    }
-
-    /// Whether this is a subprotocol here, and not a token.
-    fn is_subprotocol(&self, offered: &str) -> bool {
-        !(self.takes_tokens() && is_bearer(offered))
-    }
-}
-
-/// The route as messages name it: host and path.
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(host) = &self.host {
-            write!(f, "{host}")?;
-        }
-        f.write_str(&self.path)
-    }
-}
-
-/// How long things may take on a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Until a backend has accepted the connection.
-    pub connect: Duration,
-    /// Without a message in either direction; `None`: forever.
-    pub idle: Option<Duration>,
-    /// Until the other side answers a close.
-    pub close: Duration,
-    /// From one ping to the next; `None`: no pings.
-    pub ping: Option<Duration>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Timeouts {
-            connect: Duration::from_secs(5),
-            idle: None,
-            close: Duration::from_secs(5),
-            ping: Some(Duration::from_secs(30)),
-        }
-    }
-}
+pub use route::{Route, Timeouts};
 
 /// What of a request head decides where it goes.
 #[derive(Clone, Debug)]
@@ -294,8 +153,9 @@ fn served(group: &[(usize, &Route)]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
+    use crate::tunnel::access::Auth;
+    use std::path::PathBuf;
 
     fn listener(port: u16) -> Listen {
         Listen::Tcp { host: None, port }
@@ -552,27 +412,5 @@ mod tests {
                 "{path} {origin:?}"
             );
         }
-    }
-
-    #[test]
-    fn the_defaults_are_the_documented_ones() {
-        let route = Route::default();
-        assert_eq!(route.path, "/");
-        assert_eq!(route.max_message, 1_048_576);
-        assert_eq!(
-            route.timeouts,
-            Timeouts {
-                connect: Duration::from_secs(5),
-                idle: None,
-                close: Duration::from_secs(5),
-                ping: Some(Duration::from_secs(30)),
-            }
-        );
-    }
-
-    #[test]
-    fn a_route_is_named_by_host_and_path() {
-        assert_eq!(route("/t", &[]).to_string(), "/t");
-        assert_eq!(route("*.example.org/t", &[]).to_string(), "*.example.org/t");
     }
 }

@@ -24,7 +24,7 @@ pub use offered::Offered;
 pub use vault::Vault;
 
 use super::Refusal;
-use super::access::{Admission, Auth, Fault, Secret};
+use super::access::{Auth, Fault, Secret};
 use super::policy::Route;
 use crate::address::Backend;
 use crate::wire::http::Request;
@@ -32,6 +32,17 @@ use crate::wire::{Challenge, Lack};
 use ring::digest::{SHA256, digest};
 use std::collections::HashMap;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
+
+/// Whom a client turned out to be, and what that means for its tunnel.
+#[derive(Debug, Default)]
+pub struct Admission {
+    /// The name of the token or the user.
+    pub subject: Option<String>,
+    /// The backend that the token chose.
+    pub backend: Option<Backend>,
+    /// A password that has to be checked first.
+    pub password: Option<Box<PasswordCheck>>,
+}
 
 /// What a good token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Judgements: what opens which route, and how the files change under it.
 
 use super::*;
-use crate::tunnel::access::files;
+use crate::tunnel::policy::route::files;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
