@@ -16,7 +16,8 @@ use crate::net::Manner;
 use crate::net::tls_files::ClientTls;
 use crate::server::Settings;
 use crate::server::settings::{Confinement, ListenerSettings, Sandbox};
-use crate::tunnel::far::{Far, MOST_REDIRECTS, Proxies, Secret, basic};
+use crate::tunnel::access::Secret;
+use crate::tunnel::far::{Far, MOST_REDIRECTS, Proxies, basic};
 use crate::tunnel::policy::Route;
 use crate::url::{Credentials, Url};
 use crate::wire::ws::handshake::is_token;
@@ -321,7 +322,7 @@ impl Draft {
                 .filter(|token| !token.is_empty())
                 .map(|token| (token, format!("the environment's {TOKEN}"))),
         };
-        let own = url.credentials.as_ref().map(basic).map(Secret);
+        let own = url.credentials.as_ref().map(basic).map(Secret::new);
         let given = self
             .fields
             .iter()
@@ -341,7 +342,7 @@ impl Draft {
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!("{place}: a token has no spaces and is ASCII"));
         }
-        Ok(Some(Secret(format!("Bearer {token}"))))
+        Ok(Some(Secret::new(format!("Bearer {token}"))))
     }
 }
 

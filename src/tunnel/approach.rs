@@ -7,7 +7,7 @@
 //! was spoken to has nothing more to say, so nothing may come behind it before
 //! the next step began, but for the last one.
 
-use super::far::{Dialogue, Request};
+use super::dialogue::{Dialogue, Request};
 use super::link::{Link, Read, Readiness};
 use super::relay::Scratch;
 use crate::net::Transport;

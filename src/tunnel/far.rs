@@ -1,7 +1,8 @@
 //! The WebSocket server that local connections are led to, and the way there.
 
+use super::access::Secret;
 use super::approach::Step;
-use super::opening::Terms;
+use super::dialogue::Request;
 use crate::address::Backend;
 use crate::cidr::Cidr;
 use crate::net::tls::Connector;
@@ -10,16 +11,12 @@ use crate::url::{Credentials, Scheme, Url};
 use crate::wire::http::Connect;
 use crate::wire::socks::Socks;
 use crate::wire::ws::hail::{Agreed, Wish};
-use crate::wire::ws::{Connection, Role};
+use crate::wire::ws::{Connection, Role, Text};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-mod dialogue;
-
-pub use dialogue::{Dialogue, Request};
 
 /// Most redirects that can be followed.
 pub const MOST_REDIRECTS: u8 = 5;
@@ -82,18 +79,8 @@ pub struct Seeker(());
 
 impl Seeker {
     /// What speaks for it, once the server is there.
-    pub fn connection(self, terms: &Terms, agreed: &Agreed) -> Connection {
-        Connection::new(Role::Client, terms.text, agreed.half_close)
-    }
-}
-
-/// A text that does not show itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a secret")
+    pub fn connection(self, text: Text, agreed: &Agreed) -> Connection {
+        Connection::new(Role::Client, text, agreed.half_close)
     }
 }
 
@@ -375,7 +362,7 @@ impl Quest {
         let mut fields: Vec<_> = far.fields.iter().filter(is_open).cloned().collect();
         let own = self.url.credentials.as_ref().map(basic);
         let given = far.authorization.as_ref().filter(|_| !is_moved);
-        if let Some(value) = given.map(|secret| secret.0.clone()).or(own) {
+        if let Some(value) = given.map(|secret| secret.reveal().to_owned()).or(own) {
             fields.push(("Authorization".to_owned(), value));
         }
         let host = far.host.clone().filter(|_| !is_moved);

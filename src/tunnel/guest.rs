@@ -3,8 +3,8 @@
 use super::approach::Arrival;
 use super::far::Seeker;
 use super::link::Link;
-use super::opening::Terms;
 use super::session::Session;
+use super::terms::Terms;
 use crate::net::Transport;
 use crate::wire::http;
 use crate::wire::ws::handshake::HALF_CLOSE;
@@ -69,7 +69,7 @@ impl Guest {
                 ((came, connection), gone_to, hello.early)
             }
             Guest::Stream(seeker) => {
-                let connection = seeker.connection(terms, &agreed);
+                let connection = seeker.connection(terms.text, &agreed);
                 ((gone_to, connection), came, early)
             }
         };

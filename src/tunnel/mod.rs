@@ -16,6 +16,8 @@ pub mod approach;
 #[cfg_attr(not(feature = "auth"), path = "no_auth.rs")]
 pub mod auth;
 pub mod deadlines;
+#[cfg_attr(not(feature = "connect"), path = "no_dialogue.rs")]
+pub mod dialogue;
 pub mod ending;
 pub mod endpoint;
 #[cfg_attr(not(feature = "connect"), path = "no_far.rs")]
@@ -37,6 +39,7 @@ pub mod report;
 pub mod session;
 #[cfg_attr(not(feature = "admin"), path = "no_tally.rs")]
 pub mod tally;
+pub mod terms;
 
 #[cfg(test)]
 mod tests;

@@ -2,14 +2,11 @@
 //! connect`: its types have no values, so no stream is led anywhere.
 
 use super::approach::Step;
-use super::opening::Terms;
 use crate::address::Backend;
 use crate::net::tls_files::ClientTls;
-use crate::wire::ws::Connection;
 use crate::wire::ws::hail::Agreed;
-use crate::wire::{Next, Unwelcome};
+use crate::wire::ws::{Connection, Text};
 use std::fmt;
-use std::io;
 
 /// No route leads to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,14 +19,6 @@ pub enum Seeker {}
 /// None is looked for.
 #[derive(Clone, Debug)]
 pub enum Quest {}
-
-/// Nobody is asked anything on the way.
-#[derive(Clone, Debug)]
-pub enum Request {}
-
-/// No dialogue goes on.
-#[derive(Debug)]
-pub enum Dialogue {}
 
 #[expect(missing_docs, reason = "nobody can call it")]
 impl Far {
@@ -46,7 +35,7 @@ impl fmt::Display for Far {
 
 #[expect(missing_docs, reason = "nobody can call it")]
 impl Seeker {
-    pub fn connection(self, _: &Terms, _: &Agreed) -> Connection {
+    pub fn connection(self, _: Text, _: &Agreed) -> Connection {
         match self {}
     }
 }
@@ -82,28 +71,6 @@ impl Quest {
     }
 
     pub fn way(&self) -> Result<(Backend, Vec<Step>), String> {
-        match *self {}
-    }
-}
-
-#[expect(
-    missing_docs,
-    clippy::missing_errors_doc,
-    reason = "nobody can call them"
-)]
-impl Request {
-    pub fn begin(self) -> io::Result<(Vec<u8>, Dialogue)> {
-        match self {}
-    }
-}
-
-#[expect(missing_docs, reason = "nobody can call them")]
-impl Dialogue {
-    pub fn hear(&mut self, _: &[u8]) -> (&'static str, Result<Next, Unwelcome>) {
-        match *self {}
-    }
-
-    pub fn agreed(&self) -> Agreed {
         match *self {}
     }
 }

@@ -14,20 +14,19 @@ use super::identity::{Client, Trusted, identify};
 use super::introduction::{Introduction, Step};
 use super::link::{Link, Read};
 use super::pages::Page;
-use super::policy::{self, Route, Timeouts};
+use super::policy::{self, Route};
 use super::preface::{Connection, preface};
 use super::relay::Scratch;
+use super::terms::Terms;
 use super::{Gate, Label};
 use crate::address::{Backend, Listen};
 use crate::net::stream::canonical;
 use crate::net::tls::Acceptor;
 use crate::net::{AlternativeName, Peer, Secured, Transport};
 use crate::wire::Refusal;
-use crate::wire::framing::Framing;
 use crate::wire::http::{MAX_HEAD, Request};
 use crate::wire::proxy_protocol::{self, Extras, Header, Malformed, Ssl};
 use crate::wire::ws::handshake::Upgrade;
-use crate::wire::ws::{FrameType, Text};
 use std::io;
 use std::net::SocketAddr;
 
@@ -82,41 +81,6 @@ impl Accepted {
             backend: None,
             password: None,
             terms: Terms::of(route),
-        }
-    }
-}
-
-/// What of a route stays with a tunnel, whatever becomes of the route.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// How messages lie in the backend's bytes.
-    pub framing: Framing,
-    /// How the backend's bytes become text or binary messages.
-    pub text: Text,
-    /// See `max-message`.
-    pub max_message: u64,
-    /// How long things may take.
-    pub timeouts: Timeouts,
-}
-
-impl Terms {
-    fn of(route: &Route) -> Terms {
-        // Records carry the type themselves.
-        let frame_type = if route.framing.carries_type() {
-            FrameType::Auto
-        } else {
-            route.frame_type
-        };
-        let text = Text {
-            frame_type,
-            auto: route.framing.auto_kind(),
-            invalid: route.invalid_utf8,
-        };
-        Terms {
-            framing: route.framing,
-            text,
-            max_message: route.max_message,
-            timeouts: route.timeouts,
         }
     }
 }
