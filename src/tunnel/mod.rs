@@ -460,11 +460,13 @@ impl<T: Transport> Tunnel<T> {
             return;
         };
         self.ended_well = !ending.is_misbehaviour();
-        if session.role() == Role::Client {
-            self.phase = Phase::Over(session.failure().map(Into::into));
+        let role = session.role();
+        if role == Role::Client {
+            let failure = |ending| report::failure((ending, role), &totals).into();
+            self.phase = Phase::Over(session.failure().map(failure));
         }
         cx.tally.closed(self.place(), &totals, ending);
         let lasted = cx.now - self.since;
-        report::closed(self.label, (ending, session.role()), &totals, lasted);
+        report::closed(self.label, (ending, role), &totals, lasted);
     }
 }

@@ -1,4 +1,4 @@
-//! What the log says of a connection's end: one line, or none where nobody
+//! What is said of a connection's end: one line in the log, or none where nobody
 //! needs to know.
 
 use super::ending::{Ending, parties};
@@ -49,7 +49,6 @@ pub fn gone(label: Label, why: Option<&io::Error>, cx: &mut Context<'_>) {
 
 /// An open tunnel has ended, after so long.
 pub fn closed(label: Label, (ending, role): (&Ending, Role), totals: &Totals, lasted: Duration) {
-    let (told, lost) = (ending.told(role), lost(totals.untaken, role));
     let level = if ending.is_misbehaviour() || totals.untaken > 0 {
         Level::Warn
     } else {
@@ -60,20 +59,30 @@ pub fn closed(label: Label, (ending, role): (&Ending, Role), totals: &Totals, la
     let tenths = (lasted.as_millis() + 50) / 100;
     log!(
         level,
-        "{label} closed: {told}, {}, {}.{} s, in {} msgs {} B, out {} msgs {} B{lost}",
-        ending.logged_code(),
+        "{label} closed: {}, {}.{} s, in {} msgs {} B, out {} msgs {} B{}",
+        told(ending, role),
         tenths / 10,
         tenths % 10,
         totals.up.messages,
         totals.up.bytes,
         totals.down.messages,
         totals.down.bytes,
+        lost(totals, role),
     );
 }
 
+/// What is wrong with the end of a tunnel, where that is told.
+pub fn failure((ending, role): (&Ending, Role), totals: &Totals) -> String {
+    told(ending, role) + &lost(totals, role)
+}
+
+fn told(ending: &Ending, role: Role) -> String {
+    format!("{}, {}", ending.told(role), ending.logged_code())
+}
+
 /// What the stream has not taken, in words.
-pub fn lost(untaken: usize, role: Role) -> String {
-    match untaken {
+fn lost(totals: &Totals, role: Role) -> String {
+    match totals.untaken {
         0 => String::new(),
         n => format!(", {n} B were not taken by the {}", parties(role).1),
     }

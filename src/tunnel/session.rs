@@ -11,13 +11,13 @@
 //! that it is owed; the end that the stream gets, behind everything that the
 //! peer sent; and how long either may take to answer.
 
+use super::Side;
 use super::deadlines::{Deadlines, Due};
 use super::ending::Ending;
 use super::endpoint::{Codec, Endpoint, Traffic};
 use super::link::Link;
 use super::policy::Timeouts;
 use super::relay::{Flow, Scratch, Stop, carry, relay};
-use super::{Side, report};
 use crate::net::{Lent, Transport};
 use crate::wire::framing::Framer;
 use crate::wire::ws::{Connection, Role};
@@ -123,15 +123,12 @@ impl<T: Transport> Session<T> {
 
     /// What is wrong with the end; `None` if both sides have said all they
     /// wanted to, and both Closes have passed.
-    pub fn failure(&self) -> Option<String> {
-        let ending = match self.ending.as_ref()? {
-            clean if clean.is_clean() && !self.closed => &Ending::ClientGone,
-            clean if clean.is_clean() && self.plain.link.waiting() == 0 => return None,
-            other => other,
-        };
-        let (told, code) = (ending.told(self.role), ending.logged_code());
-        let lost = report::lost(self.plain.link.waiting(), self.role);
-        Some(format!("{told}, {code}{lost}"))
+    pub fn failure(&self) -> Option<&Ending> {
+        match self.ending()? {
+            clean if clean.is_clean() && !self.closed => Some(&Ending::ClientGone),
+            clean if clean.is_clean() && self.plain.link.waiting() == 0 => None,
+            other => Some(other),
+        }
     }
 
     /// What went through.
