@@ -1,31 +1,27 @@
 //! The search for a backend of one tunnel, until a connection to it is ready
 //! for messages.
 //!
-//! A backend's addresses are tried one beside the other: each next one is begun
-//! when one before it failed, or a quarter of a second after it began (RFC
-//! 8305). The first connection that stands is the one, and the others are
-//! dropped; if what has to be said over it fails, the addresses that are left
-//! have their turn. So a network that swallows packets costs a moment, and
-//! `connect-timeout` only where there is no other address.
+//! The backend with the fewest tunnels is tried first, all of its addresses in
+//! one [`Race`]; when that is lost, the next backend has its turn. A backend
+//! that is none of the route's is looked up before, and a WebSocket server may
+//! lead to another one, or be looked for again after a pause.
 
 use super::backends::{Backends, Key, Resolved};
 use super::connects::cause;
 use super::ground::{Ground, Wanted};
 use super::pursuit::Pursuit;
+use super::race::{Pace, Race, Standing};
 use crate::address::Backend;
 use crate::net::resolve::interleaved;
-use crate::net::{Address, Socket, Stream};
-use crate::tunnel::approach::{Approach, Arrival, Failure, Step};
+use crate::net::{Address, Socket};
+use crate::tunnel::approach::{Arrival, Failure, Step};
 use crate::tunnel::far::Quest;
 use crate::tunnel::policy::Route;
 use crate::tunnel::{Readiness, Refusal};
-use log::{Level, debug, log, log_enabled};
+use log::{Level, log, log_enabled};
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-
-/// How long an address is tried alone (RFC 8305 section 5).
-const ALONE: Duration = Duration::from_millis(250);
 
 /// How long a name may be looked up.
 const LOOKUP: Duration = Duration::from_secs(30);
@@ -41,16 +37,6 @@ pub enum Progress {
     Arrived(Key, Box<Arrival<Socket>>),
     /// No backend is left; what to tell the client.
     Failed(Refusal),
-}
-
-/// A connection that is being made.
-#[derive(Debug)]
-struct Attempt {
-    approach: Approach<Socket>,
-    address: Address,
-    begun: Instant,
-    /// When it takes too long.
-    until: Instant,
 }
 
 /// An attempt to get a backend for a tunnel.
@@ -72,21 +58,9 @@ pub struct Dial {
     left: Vec<(Key, Vec<Step>)>,
     several: bool,
     most: Option<usize>,
-    connect_timeout: Duration,
-    handshake_timeout: Duration,
+    pace: Pace,
     /// The one that is being dialled; the tunnel counts as its own already.
-    chosen: Option<Key>,
-    /// The way to it.
-    way: Vec<Step>,
-    /// Those of its addresses that were not tried yet, the next one last.
-    addresses: Vec<Address>,
-    /// Whether it has more than one.
-    many_addresses: bool,
-    attempts: Vec<Attempt>,
-    /// When the next address is tried beside those that are being tried.
-    next_at: Option<Instant>,
-    /// Whether events were of more than one connection.
-    raced: bool,
+    race: Option<(Key, Race)>,
     /// What to tell the client if no backend is left, and why that is.
     refusal: Option<Refusal>,
     why: Option<String>,
@@ -122,15 +96,11 @@ impl Dial {
             several: left.len() > 1,
             left,
             most: route.max_connections_per_backend,
-            connect_timeout: route.timeouts.connect,
-            handshake_timeout: route.timeouts.connect,
-            chosen: None,
-            way: Vec::new(),
-            addresses: Vec::new(),
-            many_addresses: false,
-            attempts: Vec::new(),
-            next_at: None,
-            raced: false,
+            pace: Pace {
+                connect: route.timeouts.connect,
+                handshake: route.timeouts.connect,
+            },
+            race: None,
             refusal: None,
             why: None,
             may_change: true,
@@ -151,7 +121,7 @@ impl Dial {
     /// Looks for a WebSocket server, which has so long for its handshake.
     pub fn seek(&mut self, quest: &Quest, handshake_timeout: Duration) {
         self.pursuit = Some(Box::new(Pursuit::new(quest)));
-        self.handshake_timeout = handshake_timeout;
+        self.pace.handshake = handshake_timeout;
         self.set_out();
     }
 
@@ -211,19 +181,17 @@ impl Dial {
 
     /// Adds what an event said of the connection that is being made.
     pub fn ready(&mut self, seen: Readiness) {
-        // Of several nobody knows whose it was: see `arrive`.
-        if let [attempt] = &mut self.attempts[..] {
-            attempt.approach.ready(seen);
+        if let Some((_, race)) = &mut self.race {
+            race.ready(seen);
         }
     }
 
     /// When to look again though nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
-        let attempts = self.attempts.iter().map(|attempt| attempt.until);
+        let race = self.race.as_ref().and_then(|(_, race)| race.deadline());
         let lookup = self.stranger.as_ref().and_then(|(_, until)| *until);
         let again = self.pursuit.as_ref().and_then(|pursuit| pursuit.again_at());
-        let others = [self.next_at, again, lookup];
-        attempts.chain(others.into_iter().flatten()).min()
+        [race, lookup, again].into_iter().flatten().min()
     }
 
     /// What the log calls the backend that is there.
@@ -241,7 +209,7 @@ impl Dial {
 
     /// Ends the attempt: the client does not want it any more.
     pub fn abandon(mut self, backends: &mut Backends) {
-        if let Some(key) = self.chosen.take() {
+        if let Some((key, _)) = self.race.take() {
             backends.release(key);
         }
     }
@@ -272,130 +240,27 @@ impl Dial {
             if self.stranger.is_some() {
                 return Progress::Lookup;
             }
-            if let Some(at) = self.go_on(ground) {
-                return self.arrive(at, ground);
-            }
-            if self.stranger.is_some() {
-                continue;
-            }
-            let is_due = self.next_at.is_some_and(|at| ground.now >= at);
-            if !self.attempts.is_empty() && !is_due {
-                return Progress::Waiting;
-            }
-            if let Err(refusal) = self.begin_next(ground) {
-                if self.tries_again(ground.now) {
-                    return Progress::Waiting;
+            let Some((key, race)) = &mut self.race else {
+                match self.choose(ground) {
+                    Ok(()) => continue,
+                    Err(_) if self.tries_again(ground.now) => return Progress::Waiting,
+                    Err(refusal) => return Progress::Failed(refusal),
                 }
-                return Progress::Failed(refusal);
-            }
-        }
-    }
-
-    /// Goes on with all connections; the index of the one that is ready.
-    fn go_on(&mut self, ground: &mut Ground<'_>) -> Option<usize> {
-        let mut at = 0;
-        while at < self.attempts.len() {
-            let attempt = &mut self.attempts[at];
-            let was_there = attempt.approach.is_there();
-            let failure = match attempt.approach.advance(ground.scratch) {
-                Ok(true) => return Some(at),
-                Ok(false) if ground.now >= attempt.until => {
-                    let what = if was_there { "handshake" } else { "connect" };
-                    let late = io::Error::new(ErrorKind::TimedOut, format!("{what} timeout"));
-                    Failure::Broken(late)
-                }
-                Ok(false) => {
-                    if attempt.approach.is_there() && !was_there {
-                        attempt.until = ground.now + self.handshake_timeout;
-                        self.keep_only(at, ground);
-                        at = 0;
-                    }
-                    at += 1;
-                    continue;
-                }
-                Err(failure) => failure,
             };
-            let attempt = self.attempts.remove(at);
-            self.failed(&failure, &attempt.address, ground);
-            // The others need not wait for their time.
-            self.next_at = Some(ground.now);
-        }
-        None
-    }
-
-    /// One connection stands: the others are not needed.
-    fn keep_only(&mut self, at: usize, ground: &mut Ground<'_>) {
-        self.attempts.swap(0, at);
-        self.attempts.truncate(1);
-        self.next_at = None;
-        if !std::mem::take(&mut self.raced) {
-            return;
-        }
-        // What was told of several connections is told again of this one.
-        if let Some(attempt) = self.attempts.first_mut() {
-            let socket = attempt.approach.transport();
-            let told = ground
-                .registry
-                .reregister(socket, self.wanted.token, ground.interest);
-            if let Err(e) = told {
-                debug!(
-                    "{}: cannot watch the connection again: {e}",
-                    self.wanted.label
-                );
-            }
-        }
-    }
-
-    fn arrive(&mut self, at: usize, ground: &mut Ground<'_>) -> Progress {
-        self.keep_only(at, ground);
-        match (self.chosen.take(), self.attempts.pop()) {
-            (Some(key), Some(attempt)) => {
-                let took = ground.now.saturating_duration_since(attempt.begun);
-                let connects = ground.backends.connects_mut(self.wanted.place);
-                connects.times.add(took);
-                ground.backends.works(key);
-                Progress::Arrived(key, Box::new(attempt.approach.arrive()))
-            }
-            _ => Progress::Failed(Refusal::BackendUnreachable),
-        }
-    }
-
-    /// Begins a connection to the next address, of this backend or the next.
-    fn begin_next(&mut self, ground: &mut Ground<'_>) -> Result<(), Refusal> {
-        loop {
-            let Some(address) = self.addresses.pop() else {
-                self.next_at = None;
-                if !self.attempts.is_empty() {
-                    return Ok(());
+            match race.go_on(ground) {
+                Standing::Waiting => return Progress::Waiting,
+                Standing::Won(arrival, took) => {
+                    let key = *key;
+                    self.race = None;
+                    let connects = ground.backends.connects_mut(self.wanted.place);
+                    connects.times.add(took);
+                    ground.backends.works(key);
+                    return Progress::Arrived(key, arrival);
                 }
-                self.give_up(ground);
-                self.choose(ground)?;
-                continue;
-            };
-            match self.connect(&address, ground) {
-                Ok(approach) => {
-                    self.attempts.push(Attempt {
-                        approach,
-                        address,
-                        begun: ground.now,
-                        until: ground.now + self.connect_timeout,
-                    });
-                    self.raced |= self.attempts.len() > 1;
-                    let has_next = !self.addresses.is_empty();
-                    self.next_at = has_next.then(|| ground.now + ALONE);
-                    return Ok(());
-                }
-                Err(e) => self.failed(&Failure::Broken(e), &address, ground),
+                Standing::Failed(address, failure) => self.failed(&failure, &address, ground),
+                Standing::Lost => self.give_up(ground),
             }
         }
-    }
-
-    fn connect(&self, address: &Address, ground: &Ground<'_>) -> io::Result<Approach<Socket>> {
-        let mut socket = Socket::new(Stream::connect(address)?);
-        ground
-            .registry
-            .register(&mut socket, self.wanted.token, ground.interest)?;
-        Ok(Approach::new(socket, self.way.clone()))
     }
 
     /// Notes why a connection that was begun is not made.
@@ -409,18 +274,18 @@ impl Dial {
             Failure::Broken(e) => cause(e),
             Failure::Unwelcome(..) => "other",
         });
-        let Some(key) = self.chosen else {
+        let Some((key, race)) = &self.race else {
             return;
         };
         let (name, level) = match &self.pursuit {
             None => (
-                format!("backend {}", ground.backends.name(key)),
+                format!("backend {}", ground.backends.name(*key)),
                 Level::Warn,
             ),
             Some(pursuit) => (pursuit.name(), Level::Debug),
         };
         let place = match address {
-            Address::Tcp(address) if self.many_addresses => format!(" at {address}"),
+            Address::Tcp(address) if race.has_several() => format!(" at {address}"),
             _ => String::new(),
         };
         // Lines that nobody sees use up nothing.
@@ -438,15 +303,11 @@ impl Dial {
         };
         match pursuit.follow(location, self.wanted.label) {
             Ok(false) => return false,
-            Ok(true) => {
-                self.give_up(ground);
-                self.set_out();
-            }
+            Ok(true) => self.set_out(),
             Err(why) => self.give_reason(Refusal::BackendUnreachable, why, false),
         }
         // This server has other addresses, but nothing else to say.
-        self.addresses.clear();
-        self.attempts.clear();
+        self.give_up(ground);
         true
     }
 
@@ -464,9 +325,9 @@ impl Dial {
         pursuit.is_some_and(|pursuit| pursuit.rest(why, self.wanted.label, now))
     }
 
-    /// All addresses of the backend have failed.
+    /// The backend that is being dialled is not the one.
     fn give_up(&mut self, ground: &mut Ground<'_>) {
-        if let Some(key) = self.chosen.take() {
+        if let Some((key, _)) = self.race.take() {
             ground.backends.release(key);
             ground.backends.fails(key, self.several, ground.now);
         }
@@ -487,19 +348,18 @@ impl Dial {
             });
         };
         let (key, way) = self.left.remove(place);
-        self.way = way;
-        self.chosen = Some(key);
         backends.take(key);
-        match backends.addresses(key) {
-            Ok(addresses) => self.addresses = interleaved(addresses),
+        let addresses = match backends.addresses(key) {
+            Ok(addresses) => interleaved(addresses),
             Err(e) => {
                 let name = backends.name(key);
                 log::warn!("{}: cannot resolve backend {name}: {e}", self.wanted.label);
                 self.refusal = Some(Refusal::BackendUnreachable);
+                Vec::new()
             }
-        }
-        self.addresses.reverse();
-        self.many_addresses = self.addresses.len() > 1;
+        };
+        let race = Race::new(self.wanted, self.pace, way, addresses);
+        self.race = Some((key, race));
         Ok(())
     }
 }
@@ -509,6 +369,7 @@ mod tests {
     use super::*;
     use crate::net::Peer;
     use crate::server::backends::resolve_all;
+    use crate::server::race::ALONE;
     use crate::tunnel::{Label, Scratch};
     use mio::{Events, Interest, Poll, Token};
     use socket2::{Domain, Type};
@@ -622,7 +483,7 @@ mod tests {
         dial.has_begun = false;
         let waiting = look(&mut dial, &mut table, &poll, now);
         assert!(matches!(waiting, Progress::Waiting));
-        assert!(alive.accept().is_err() && dial.attempts.is_empty());
+        assert!(alive.accept().is_err() && dial.race.is_none());
         dial.begin();
         let arrived = settle(&mut dial, &mut table, &mut poll, now);
         assert!(matches!(arrived, Progress::Arrived(..)), "{arrived:?}");

@@ -33,6 +33,7 @@ mod prepared;
 #[cfg(feature = "admin")]
 mod process;
 mod pursuit;
+mod race;
 mod reload;
 mod sandbox;
 pub mod settings;
