@@ -1,9 +1,10 @@
 //! Connections come in, and each gets a tunnel.
 
+use super::Server;
 use super::limits::MOST_VISITORS;
 use super::listening::Room;
 use super::table::Slot;
-use super::{Server, register};
+use super::tokens::{token_of, watch};
 use crate::net::{Peer, Socket, Stream};
 use crate::tunnel::{Entrance, Label, Opening, Readiness, Side, Tunnel};
 use log::{error, warn};
@@ -72,7 +73,8 @@ impl Server {
         };
         let key = self.table.vacant_key();
         let mut socket = Socket::new(stream);
-        if let Err(e) = register(self.poll.registry(), &mut socket, key, Side::Client) {
+        let token = token_of(key, Side::Client);
+        if let Err(e) = watch(self.poll.registry(), &mut socket, token) {
             error!("{label}: cannot watch the connection: {e}");
             return self.guard.leave(pass);
         }

@@ -9,8 +9,9 @@ use super::errands;
 use super::fault::contain;
 use super::prepared::Prepared;
 use super::settings::Settings;
+use super::tokens::{SIGNALS, WAKER};
 use crate::tunnel::auth::Vault;
-use mio::{Interest, Registry, Token, Waker};
+use mio::{Interest, Registry, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
 use std::io;
@@ -55,15 +56,10 @@ impl Control {
     ///
     /// # Errors
     /// What the system says.
-    pub fn new(
-        registry: &Registry,
-        signals_token: Token,
-        waker_token: Token,
-        loader: Option<Loader>,
-    ) -> io::Result<Self> {
+    pub fn new(registry: &Registry, loader: Option<Loader>) -> io::Result<Self> {
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2])?;
-        registry.register(&mut signals, signals_token, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(registry, waker_token)?);
+        registry.register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(registry, WAKER)?);
         let (sender, receiver) = channel();
         Ok(Control {
             signals,

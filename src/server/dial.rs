@@ -371,7 +371,7 @@ mod tests {
     use crate::server::backends::resolve_all;
     use crate::server::race::ALONE;
     use crate::tunnel::{Label, Scratch};
-    use mio::{Events, Interest, Poll, Token};
+    use mio::{Events, Poll, Token};
     use socket2::{Domain, Type};
     use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -431,7 +431,6 @@ mod tests {
         dial.look(&mut Ground {
             backends: table,
             registry: poll.registry(),
-            interest: Interest::READABLE.add(Interest::WRITABLE),
             scratch: &mut Scratch::default(),
             now,
         })

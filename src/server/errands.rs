@@ -7,11 +7,12 @@
 //! is told so at once. What nobody wants any more when its turn comes, since the
 //! client has left, is not done.
 
+use super::Server;
 use super::backends::literal;
 use super::dial::{Dial, Progress};
 use super::fault::{Fault, contain};
 use super::ground::{Ground, Wanted};
-use super::{INTEREST, Server, token_of};
+use super::tokens::token_of;
 use crate::address::Backend;
 use crate::net::{Address, resolve};
 use crate::tunnel::auth::PasswordCheck;
@@ -235,7 +236,6 @@ impl Server {
         let mut ground = Ground {
             backends: &mut self.backends,
             registry: self.poll.registry(),
-            interest: INTEREST,
             scratch: &mut self.scratch,
             now: self.now,
         };

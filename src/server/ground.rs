@@ -2,7 +2,7 @@
 
 use super::backends::Backends;
 use crate::tunnel::{Label, Scratch};
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 use std::time::Instant;
 
 /// Who wants a connection.
@@ -20,10 +20,8 @@ pub struct Wanted {
 pub struct Ground<'a> {
     /// All backends.
     pub backends: &'a mut Backends,
-    /// Where connections are watched, and for what.
+    /// Where connections are watched.
     pub registry: &'a Registry,
-    /// See [`Ground::registry`].
-    pub interest: Interest,
     /// The buffers of the loop.
     pub scratch: &'a mut Scratch,
     /// The time of this turn.

@@ -7,6 +7,7 @@
 
 use super::confine::Confined;
 use super::prepared::Prepared;
+use super::tokens::LISTENERS;
 use crate::address::Listen;
 use crate::net::{BACKLOG, Inherited, Listener, Manner, Peer, Stream};
 use crate::tunnel::Entrance;
@@ -14,7 +15,6 @@ use log::{error, info, warn};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use std::io::{self, ErrorKind};
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Connections accepted from a listener until it is the others' turn.
@@ -119,7 +119,6 @@ pub struct Listeners {
     sockets: Vec<Listening>,
     /// What to open those on that others have opened before.
     inherited: Inherited,
-    tokens: Range<usize>,
     paused_until: Option<Instant>,
     /// Whether accepting was found to pause for want of room.
     full: bool,
@@ -128,15 +127,11 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// No listeners; theirs will be the tokens of this range.
-    pub fn new(tokens: Range<usize>, inherited: Inherited) -> Self {
+    /// No listeners yet.
+    pub fn new(inherited: Inherited) -> Self {
         Listeners {
-            sockets: Vec::new(),
             inherited,
-            tokens,
-            paused_until: None,
-            full: false,
-            pauses: Pauses::default(),
+            ..Listeners::default()
         }
     }
 
@@ -200,7 +195,7 @@ impl Listeners {
                     .chain(&*opened)
                     .any(|l| l.token == token)
             };
-            let token = self.tokens.clone().map(Token).find(|&token| !taken(token));
+            let token = LISTENERS.map(Token).find(|&token| !taken(token));
             let token = token.ok_or(format!("cannot listen on {address}: too many listeners"))?;
             registry
                 .register(&mut socket, token, Interest::READABLE)

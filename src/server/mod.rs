@@ -39,15 +39,16 @@ mod sandbox;
 pub mod settings;
 mod table;
 mod timers;
+mod tokens;
 
 pub use control::Loader;
 pub use prepared::Tls;
 pub use settings::{ListenerSettings, Settings};
 
 use crate::logging::{self, Step};
-use crate::net::{Inherited, Socket};
+use crate::net::Inherited;
 use crate::tunnel::auth::Vault;
-use crate::tunnel::{Context, Need, Ration, Readiness, Rules, Scratch, Side, Tally};
+use crate::tunnel::{Context, Need, Ration, Readiness, Rules, Scratch, Tally};
 use backends::{Backends, resolve_all};
 use confine::{Confined, Plan};
 use control::{Control, Wish};
@@ -57,7 +58,7 @@ use guard::{Door, Guard};
 use listening::Listeners;
 use log::{error, warn};
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use notify::Notifier;
 use pid_file::PidFile;
 use prepared::{Prepared, Watch, Ways};
@@ -66,20 +67,7 @@ use sandbox::Allowed;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use table::{Slot, Table};
-
-/// What is to be told of a connection: everything. Urgent data is told apart
-/// because a read ends before it.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const INTEREST: Interest = Interest::READABLE
-    .add(Interest::WRITABLE)
-    .add(Interest::PRIORITY);
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
-
-const SIGNALS: Token = Token(0);
-const WAKER: Token = Token(1);
-/// Listeners have the tokens from 2 up to this one.
-const FIRST_TUNNEL: usize = 1024;
+use tokens::{LISTENERS, SIGNALS, WAKER, tunnel_of};
 
 /// Turns of those who are not let in yet, until it is that of the open tunnels
 /// again: a handshake of TLS costs as much as hundreds of messages.
@@ -172,12 +160,12 @@ impl Server {
         let system = |e: io::Error| format!("cannot start: {e}");
         let plan = Plan::new(&prepared.settings.confinement)?;
         let poll = Poll::new().map_err(system)?;
-        let control = Control::new(poll.registry(), SIGNALS, WAKER, loader).map_err(system)?;
+        let control = Control::new(poll.registry(), loader).map_err(system)?;
         let mut listeners = Listeners::default();
         let mut allowed: fn(&Settings) -> Allowed = Allowed::to_serve_one;
         if let Some(inherited) = inherited {
             allowed = Allowed::to_reload;
-            listeners = Listeners::new(WAKER.0 + 1..FIRST_TUNNEL, inherited);
+            listeners = Listeners::new(inherited);
             listeners.open(&prepared, poll.registry(), &Confined::default())?;
         }
         let mut backends = Backends::default();
@@ -304,7 +292,7 @@ impl Server {
                 }
                 self.errands_done();
             }
-            Token(token) if token < FIRST_TUNNEL => self.listeners.ready(Token(token)),
+            Token(token) if token < LISTENERS.end => self.listeners.ready(Token(token)),
             Token(token) => {
                 let (key, side) = tunnel_of(token);
                 let seen = Readiness {
@@ -459,32 +447,4 @@ fn nanoseconds(time: SystemTime) -> u64 {
 pub(crate) fn unix_time() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
-}
-
-/// The tunnel and side that a token stands for.
-fn tunnel_of(token: usize) -> (usize, Side) {
-    let number = token - FIRST_TUNNEL;
-    (
-        number / 2,
-        if number % 2 == 0 {
-            Side::Client
-        } else {
-            Side::Backend
-        },
-    )
-}
-
-/// Watches a socket in both directions, once and for all.
-fn register(
-    registry: &mio::Registry,
-    socket: &mut Socket,
-    key: usize,
-    side: Side,
-) -> io::Result<()> {
-    registry.register(socket, token_of(key, side), INTEREST)
-}
-
-/// The token of a tunnel's connection.
-fn token_of(key: usize, side: Side) -> Token {
-    Token(FIRST_TUNNEL + key * 2 + usize::from(side == Side::Backend))
 }

@@ -8,6 +8,7 @@
 //! is no other address.
 
 use super::ground::{Ground, Wanted};
+use super::tokens;
 use crate::net::{Address, Socket, Stream};
 use crate::tunnel::Readiness;
 use crate::tunnel::approach::{Approach, Arrival, Failure, Step};
@@ -176,9 +177,7 @@ impl Race {
         // What was told of several connections is told again of this one.
         if let Some(attempt) = self.attempts.first_mut() {
             let socket = attempt.approach.transport();
-            let told = ground
-                .registry
-                .reregister(socket, self.wanted.token, ground.interest);
+            let told = tokens::watch_again(ground.registry, socket, self.wanted.token);
             if let Err(e) = told {
                 debug!(
                     "{}: cannot watch the connection again: {e}",
@@ -190,9 +189,7 @@ impl Race {
 
     fn connect(&self, address: &Address, ground: &Ground<'_>) -> io::Result<Approach<Socket>> {
         let mut socket = Socket::new(Stream::connect(address)?);
-        ground
-            .registry
-            .register(&mut socket, self.wanted.token, ground.interest)?;
+        tokens::watch(ground.registry, &mut socket, self.wanted.token)?;
         Ok(Approach::new(socket, self.way.clone()))
     }
 
