@@ -134,9 +134,7 @@ impl Server {
     }
 
     fn leaves(&mut self, key: usize) {
-        if let Some(dial) = self.table.get(key).and_then(|slot| slot.dial.take()) {
-            dial.abandon(&mut self.backends);
-        }
+        self.abandon_dial(key);
         self.with_context(key, |slot, cx| slot.tunnel.leave(cx));
         self.table.enqueue(key);
     }

@@ -17,6 +17,7 @@ mod confine;
 pub mod connects;
 mod control;
 mod dial;
+mod dialling;
 mod drain;
 mod errands;
 mod fault;
@@ -366,7 +367,7 @@ impl Server {
 
     /// A tunnel does what it can and gets what it needs.
     fn turn(&mut self, key: usize) {
-        if let Some(dial) = self.table.get(key).and_then(|slot| slot.dial.take()) {
+        if let Some(dial) = self.table.take_dial(key) {
             self.advance(key, dial);
         }
         if self

@@ -91,6 +91,12 @@ impl Table {
             .filter(|slot| !slot.buried)
     }
 
+    /// The search for a tunnel's backend, which is to be put back if it goes
+    /// on.
+    pub fn take_dial(&mut self, key: usize) -> Option<Box<Dial>> {
+        self.get(key)?.dial.take()
+    }
+
     /// How many clients there are.
     pub fn clients(&self) -> usize {
         self.slots.len() - self.visitors
