@@ -36,6 +36,7 @@ pub mod preface;
 pub mod ration;
 pub mod relay;
 pub mod report;
+pub mod sender;
 pub mod session;
 #[cfg_attr(not(feature = "admin"), path = "no_tally.rs")]
 pub mod tally;

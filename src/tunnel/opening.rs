@@ -10,25 +10,25 @@ use super::auth::{self, PasswordCheck, Vault};
 use super::far::{Far, Seeker};
 use super::greeting::Facts;
 use super::guest::{Guest, Hello};
-use super::identity::{Client, Trusted, identify};
+use super::identity::Trusted;
 use super::introduction::{Introduction, Step};
 use super::link::{Link, Read};
 use super::pages::Page;
 use super::policy::{self, Route};
-use super::preface::{Connection, preface};
+use super::preface::preface;
 use super::relay::Scratch;
+use super::sender::{Sender, Way};
 use super::terms::Terms;
 use super::{Gate, Label};
 use crate::address::{Backend, Listen};
 use crate::net::stream::canonical;
 use crate::net::tls::Acceptor;
-use crate::net::{AlternativeName, Peer, Secured, Transport};
+use crate::net::{Peer, Secured, Transport};
 use crate::wire::Refusal;
 use crate::wire::http::{MAX_HEAD, Request};
-use crate::wire::proxy_protocol::{self, Extras, Header, Malformed, Ssl};
+use crate::wire::proxy_protocol::{self, Header, Malformed};
 use crate::wire::ws::handshake::Upgrade;
 use std::io;
-use std::net::SocketAddr;
 
 /// The first byte of a TLS handshake record (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -133,21 +133,6 @@ pub struct Opening {
     /// That header, then.
     header: Option<Box<Header>>,
     head: Vec<u8>,
-}
-
-/// What the connection says of itself.
-struct Way {
-    /// What the client connected to, where that matters.
-    local: Option<SocketAddr>,
-    secured: Option<Secured>,
-}
-
-/// What is known of a request's sender.
-struct Sender {
-    client: Client,
-    connection: Connection,
-    /// What its certificate says beside what a PROXY header can.
-    alternative_names: Vec<AlternativeName>,
 }
 
 impl Opening {
@@ -304,7 +289,8 @@ impl Opening {
             }
             Ok(Some(request)) => {
                 let early = &self.head[request.len..];
-                self.sender(&request, way, rules, label)
+                let header = self.header.as_deref();
+                Sender::of(&request, header, way, rules.trusted, rules.run, label)
                     .and_then(|sender| {
                         // By the address alone, before anything is done for it.
                         gate.admit(label.client.ip())?;
@@ -317,62 +303,6 @@ impl Opening {
             }
             Err(refusal) => Outcome::Refused(refusal),
         }
-    }
-
-    /// Finds out whose request it is.
-    fn sender(
-        &self,
-        request: &Request<'_>,
-        way: Way,
-        rules: Rules<'_>,
-        label: &mut Label,
-    ) -> Result<Sender, Refusal> {
-        let introduced = label.client;
-        let mut client = match &self.header {
-            // A proxy that does not know its client may have let anybody write
-            // the headers.
-            Some(header) if header.addresses.is_none() => Client {
-                address: introduced,
-                https: false,
-            },
-            _ => identify(request, introduced, rules.trusted)?,
-        };
-        label.client = client.address;
-        let header = self.header.as_deref();
-        let addresses = header.and_then(|header| header.addresses);
-        // What was said of a proxy's own connection is not said of its client's.
-        let mut extras = match header {
-            Some(header) if client.address == introduced => header.extras.clone(),
-            _ => Extras::default(),
-        };
-        // So it is with this connection's own TLS.
-        let mut alternative_names = Vec::new();
-        if let Some(secured) = way.secured.filter(|_| client.address == introduced) {
-            extras.authority = secured.server_name.or(extras.authority);
-            extras.alpn = secured.alpn;
-            extras.ssl = Some(Ssl {
-                tls: true,
-                certificate: secured.certificate,
-                session_certificate: secured.certificate,
-                verified: secured.certificate,
-                version: Some(secured.version.to_owned()),
-                common_name: secured.common_name,
-            });
-            alternative_names = secured.alternative_names;
-        }
-        client.https |= extras.ssl.as_ref().is_some_and(|ssl| ssl.tls);
-        let id = header.and_then(|header| header.extras.unique_id.clone());
-        let own_id = || format!("{:x}-{}", rules.run, label.id).into_bytes();
-        extras.unique_id = Some(id.unwrap_or_else(own_id));
-        let destination = addresses.map(|addresses| canonical(addresses.destination));
-        Ok(Sender {
-            client,
-            connection: Connection {
-                destination: destination.or(way.local),
-                extras,
-            },
-            alternative_names,
-        })
     }
 }
 
