@@ -39,16 +39,7 @@ mod inetd;
 mod logged;
 mod serve;
 // They compare with a file, and try every command and option.
-#[cfg(all(
-    test,
-    feature = "tls",
-    feature = "auth",
-    feature = "config-file",
-    feature = "connect",
-    feature = "demo",
-    feature = "admin",
-    feature = "activation"
-))]
+#[cfg(all(test, feature = "default"))]
 mod tests;
 #[cfg_attr(not(feature = "auth"), path = "cli/no_token.rs")]
 mod token;

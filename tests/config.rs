@@ -1,12 +1,7 @@
 //! The config file, its routes and its mistakes, and what the command line says.
 
 // The file, with everything that it can say.
-#![cfg(all(
-    feature = "tls",
-    feature = "auth",
-    feature = "config-file",
-    feature = "demo"
-))]
+#![cfg(feature = "default")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -3,16 +3,7 @@
 //! the code has.
 
 // README.md tells of all that can be built in.
-#![cfg(all(
-    feature = "tls",
-    feature = "auth",
-    feature = "config-file",
-    feature = "demo",
-    feature = "sandbox",
-    feature = "connect",
-    feature = "admin",
-    feature = "activation"
-))]
+#![cfg(feature = "default")]
 #![allow(clippy::unwrap_used)]
 
 use adit::config::connect::{CONNECT, SHARED};
