@@ -43,6 +43,7 @@ mod serve;
 mod tests;
 #[cfg_attr(not(feature = "auth"), path = "cli/no_token.rs")]
 mod token;
+mod typed;
 
 pub use check::{Check, run_check};
 pub use connect::{Connect, run_connect};

@@ -6,6 +6,7 @@ use log::LevelFilter;
 
 use super::STDIO;
 use super::logged::logging;
+use super::typed::words;
 use crate::address::Listen;
 use crate::config::connect::{Local, settings};
 use crate::connect;
@@ -277,15 +278,9 @@ impl ConnectArgs {
             ("handshake-timeout", &self.handshake_timeout),
             ("close-timeout", &self.close_timeout),
             ("max-connections", &self.max_connections),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        let repeated = [("header", &self.header), ("subprotocol", &self.subprotocol)]
-            .into_iter()
-            .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
-        let switches = [("insecure", self.insecure), ("retry", self.retry)]
-            .into_iter()
-            .filter_map(|(name, on)| on.then_some((name, "true")));
-        single.chain(repeated).chain(switches).collect()
+        ];
+        let repeated = [("header", &self.header), ("subprotocol", &self.subprotocol)];
+        let switches = [("insecure", self.insecure), ("retry", self.retry)];
+        words(&single, &repeated, &switches)
     }
 }

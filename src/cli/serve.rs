@@ -2,6 +2,7 @@
 
 use super::Command;
 use super::logged::logging;
+use super::typed::{unescape, words};
 use crate::config::words::option_lacks;
 use crate::config::{self, Source};
 use crate::features::Feature;
@@ -439,45 +440,20 @@ impl Serve {
             ("backend-ca", &self.backend_ca),
             ("backend-cert", &self.backend_cert),
             ("backend-key", &self.backend_key),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        ];
         let repeated = [
             ("subprotocol", &self.subprotocol),
             ("origin", &self.origin),
             ("allow", &self.allow),
             ("deny", &self.deny),
             ("trusted-proxies", &self.trusted_proxies),
-        ]
-        .into_iter()
-        .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
+        ];
         let switches = [
             ("require-origin", self.require_origin),
             ("accept-proxy", self.accept_proxy),
             ("reuse-port", self.reuse_port),
             ("backend-insecure", self.backend_insecure),
-        ]
-        .into_iter()
-        .filter_map(|(name, on)| on.then_some((name, "true")));
-        single.chain(repeated).chain(switches).collect()
+        ];
+        words(&single, &repeated, &switches)
     }
-}
-
-/// A shell gives no line ends: `\r`, `\n`, `\t` and `\\` stand for them.
-fn unescape(text: &str) -> Result<String, String> {
-    let mut chars = text.chars();
-    let mut unescaped = String::new();
-    while let Some(c) = chars.next() {
-        unescaped.push(match c {
-            '\\' => match chars.next() {
-                Some('r') => '\r',
-                Some('n') => '\n',
-                Some('t') => '\t',
-                Some('\\') => '\\',
-                _ => return Err("greeting: after \\ comes r, n, t or another \\".to_owned()),
-            },
-            c => c,
-        });
-    }
-    Ok(unescaped)
 }
