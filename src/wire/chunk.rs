@@ -53,7 +53,19 @@ pub struct Chunk<'a> {
     pub frame: Option<Frame>,
 }
 
-impl Chunk<'_> {
+impl<'a> Chunk<'a> {
+    /// A part of a message of a source that has neither types nor frames.
+    #[inline]
+    pub fn untyped(payload: &'a mut [u8], first: bool, end: End) -> Self {
+        Chunk {
+            payload,
+            kind: None,
+            first,
+            end,
+            frame: None,
+        }
+    }
+
     /// Whether the message ends with this chunk.
     pub fn is_last(&self) -> bool {
         self.end != End::Open

@@ -169,16 +169,6 @@ mod tests {
         name: "none",
     };
 
-    fn chunk(payload: &mut [u8], first: bool, end: End) -> Chunk<'_> {
-        Chunk {
-            payload,
-            kind: None,
-            first,
-            end,
-            frame: None,
-        }
-    }
-
     #[test]
     fn a_fragmented_message_is_held_until_its_end_and_no_longer() {
         let mut announced = Announced::new(10);
@@ -194,10 +184,10 @@ mod tests {
             out.copy(&copied);
             (result, announced.fragments.as_ref().map(Vec::len))
         };
-        let first = sent(chunk(&mut start, true, End::Open), &mut out);
+        let first = sent(Chunk::untyped(&mut start, true, End::Open), &mut out);
         assert_eq!(first, (Ok(()), Some(2)));
         assert!(out.is_empty());
-        let last = sent(chunk(&mut rest, false, End::Message), &mut out);
+        let last = sent(Chunk::untyped(&mut rest, false, End::Message), &mut out);
         assert_eq!(last, (Ok(()), None));
         assert_eq!(out.as_single(), Some(&b"\x04abcd"[..]));
     }
@@ -209,7 +199,7 @@ mod tests {
         let mut staging = Vec::new();
         let mut out = Gather::new(&mut staging);
         let refused = announced.encode(
-            chunk(&mut four, true, End::Open),
+            Chunk::untyped(&mut four, true, End::Open),
             &mut out,
             NO_LIMIT,
             |_, _| {},

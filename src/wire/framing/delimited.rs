@@ -110,13 +110,8 @@ impl Delimited {
     }
 
     fn chunk<'a>(&mut self, payload: &'a mut [u8], end: End) -> Chunk<'a> {
-        Chunk {
-            payload,
-            kind: None,
-            first: !mem::replace(&mut self.within, end == End::Open),
-            end,
-            frame: None,
-        }
+        let first = !mem::replace(&mut self.within, end == End::Open);
+        Chunk::untyped(payload, first, end)
     }
 
     pub(super) fn encode<'a>(&mut self, chunk: Chunk<'a>, out: &mut Gather<'a>) {
@@ -261,13 +256,7 @@ mod tests {
             let mut staging = Vec::new();
             let mut out = Gather::new(&mut staging);
             for _ in 0..2 {
-                let chunk = Chunk {
-                    payload: &mut [],
-                    kind: None,
-                    first: true,
-                    end: End::Message,
-                    frame: None,
-                };
+                let chunk = Chunk::untyped(&mut [], true, End::Message);
                 assert_eq!(framer.encode(chunk, &mut out), Ok(()));
             }
             let end = encode(framing, 1, &[&[b""]]).unwrap_or_default();

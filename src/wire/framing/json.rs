@@ -61,7 +61,7 @@ impl Json {
             None => (input.len(), End::Open),
         };
         let payload = take_front(input, len);
-        Ok(Some(chunk(payload, first, end)))
+        Ok(Some(Chunk::untyped(payload, first, end)))
     }
 
     /// A number or a literal ends with the backend, nothing else does.
@@ -70,7 +70,7 @@ impl Json {
             Place::Between => Ok(None),
             Place::Scalar => {
                 self.place = Place::Between;
-                Ok(Some(chunk(&mut [], false, End::Message)))
+                Ok(Some(Chunk::untyped(&mut [], false, End::Message)))
             }
             Place::Nested | Place::String | Place::Escape => Err(Fault::BackendTruncated),
         }
@@ -147,16 +147,6 @@ impl Json {
         if last {
             out.copy(b"\n");
         }
-    }
-}
-
-fn chunk(payload: &mut [u8], first: bool, end: End) -> Chunk<'_> {
-    Chunk {
-        payload,
-        kind: None,
-        first,
-        end,
-        frame: None,
     }
 }
 

@@ -11,13 +11,7 @@ pub struct Raw;
 impl Raw {
     pub(super) fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Chunk<'a>> {
         let payload = mem::take(input);
-        (!payload.is_empty()).then_some(Chunk {
-            payload,
-            kind: None,
-            first: true,
-            end: End::Read,
-            frame: None,
-        })
+        (!payload.is_empty()).then_some(Chunk::untyped(payload, true, End::Read))
     }
 
     pub(super) fn encode<'a>(&mut self, chunk: Chunk<'a>, out: &mut Gather<'a>) {

@@ -92,13 +92,7 @@ impl Encoder {
         if self.held.tail().is_empty() {
             return Ok(());
         }
-        let rest = Chunk {
-            payload: &mut [],
-            kind: None,
-            first: false,
-            end: End::Message,
-            frame: None,
-        };
+        let rest = Chunk::untyped(&mut [], false, End::Message);
         self.encode_text(rest, out)
     }
 

@@ -349,13 +349,7 @@ fn encode(connection: &mut Connection, chunks: &[(&[u8], bool, End)]) -> Result<
     let mut staging = Vec::new();
     let mut out = Gather::new(&mut staging);
     for (payload, (_, first, end)) in payloads.iter_mut().zip(chunks) {
-        let chunk = Chunk {
-            payload,
-            kind: None,
-            first: *first,
-            end: *end,
-            frame: None,
-        };
+        let chunk = Chunk::untyped(payload, *first, *end);
         connection.encode(chunk, &mut out)?;
     }
     connection.finish(&mut out)?;
