@@ -6,8 +6,8 @@
 //! that nobody has costs as much as one with a wrong password, so that the time
 //! tells no names.
 
-use super::Secret;
 use super::offered::Basic;
+use super::{Secret, each_line};
 use crate::wire::Refusal;
 use std::collections::HashMap;
 
@@ -31,20 +31,9 @@ impl Htpasswd {
     /// # Errors
     /// All that is wrong, each with its line.
     pub fn parse(text: &str) -> Result<Self, Vec<(usize, String)>> {
-        let (mut file, mut faults) = (Htpasswd::default(), Vec::new());
-        for (line, text) in (1..).zip(text.lines()) {
-            let text = text.trim();
-            if text.is_empty() || text.starts_with('#') {
-                continue;
-            }
-            if let Err(why) = file.add(text) {
-                faults.push((line, why));
-            }
-        }
-        match faults.is_empty() {
-            true => Ok(file),
-            false => Err(faults),
-        }
+        let mut file = Htpasswd::default();
+        each_line(text, |_, line| file.add(line.trim()))?;
+        Ok(file)
     }
 
     fn add(&mut self, line: &str) -> Result<(), String> {

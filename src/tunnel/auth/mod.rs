@@ -160,6 +160,30 @@ fn is_same(bound: &str, origin: Option<&str>) -> bool {
     origin.is_some_and(|origin| origin.eq_ignore_ascii_case(bound))
 }
 
+/// Reads the lines of a file, but for empty ones and comments.
+///
+/// # Errors
+/// All that is wrong, each with its line.
+fn each_line(
+    text: &str,
+    mut read: impl FnMut(usize, &str) -> Result<(), String>,
+) -> Result<(), Vec<(usize, String)>> {
+    let mut faults = Vec::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        let said = text.trim_start();
+        if said.is_empty() || said.starts_with('#') {
+            continue;
+        }
+        if let Err(why) = read(line, text) {
+            faults.push((line, why));
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults),
+    }
+}
+
 /// What is kept of a token: enough to know it again, not enough to use it.
 type Fingerprint = [u8; 32];
 

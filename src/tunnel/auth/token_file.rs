@@ -13,7 +13,7 @@
 //! column, and never what stands there: columns can be mixed up, and then a
 //! token stands in any of them.
 
-use super::{Grant, Prints, time};
+use super::{Grant, Prints, each_line, time};
 use crate::address::Backend;
 
 /// Tokens of fewer characters can be guessed.
@@ -45,22 +45,12 @@ impl TokenFile {
     /// # Errors
     /// All that is wrong, each with its line.
     pub fn parse(text: &str) -> Result<Self, Vec<(usize, String)>> {
-        let (mut file, mut faults) = (TokenFile::default(), Vec::new());
-        for (line, text) in (1..).zip(text.lines()) {
+        let mut file = TokenFile::default();
+        each_line(text, |line, text| {
             let columns: Vec<_> = text.split_ascii_whitespace().collect();
-            match columns.first() {
-                Some(token) if !token.starts_with('#') => {
-                    if let Err(why) = file.add(line, &columns) {
-                        faults.push((line, why));
-                    }
-                }
-                _ => {}
-            }
-        }
-        match faults.is_empty() {
-            true => Ok(file),
-            false => Err(faults),
-        }
+            file.add(line, &columns)
+        })?;
+        Ok(file)
     }
 
     fn add(&mut self, line: usize, columns: &[&str]) -> Result<(), String> {

@@ -10,7 +10,7 @@
 //! colon has the port, so that `::1:5900` is an IPv6 address. adit's own way to
 //! write a backend is understood too.
 
-use super::Prints;
+use super::{Prints, each_line};
 use crate::address::Backend;
 
 /// Where tokens lead.
@@ -26,20 +26,7 @@ impl TokenMap {
     /// # Errors
     /// All that is wrong, each with its line.
     pub fn add(&mut self, text: &str) -> Result<(), Vec<(usize, String)>> {
-        let mut faults = Vec::new();
-        for (line, text) in (1..).zip(text.lines()) {
-            let text = text.trim();
-            if text.is_empty() || text.starts_with('#') {
-                continue;
-            }
-            if let Err(why) = self.add_line(text) {
-                faults.push((line, why));
-            }
-        }
-        match faults.is_empty() {
-            true => Ok(()),
-            false => Err(faults),
-        }
+        each_line(text, |_, line| self.add_line(line.trim()))
     }
 
     fn add_line(&mut self, line: &str) -> Result<(), String> {
