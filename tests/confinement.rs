@@ -109,8 +109,7 @@ fn root_becomes_the_user_for_good_and_tunnels_by_name_go_on() {
         assert_ne!(uid, 0);
         assert_eq!(gid, expected_gid.unwrap_or(gid));
         let mut client = adit.client();
-        client.send(BINARY, b"x");
-        assert_eq!(client.payload(1), b"x");
+        client.echoes(b"x");
         // Real, effective, saved and file system's.
         assert_eq!(status(&adit, "Uid"), vec![uid.to_string(); 4].join("\t"));
         assert_eq!(status(&adit, "Gid"), vec![gid.to_string(); 4].join("\t"));

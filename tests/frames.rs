@@ -213,8 +213,7 @@ fn pongs_that_nobody_asked_for_are_ignored() {
     for payload in [&b""[..], b"unsolicited", &[0; 125]] {
         client.send(PONG, payload);
     }
-    client.send(BINARY, b"data");
-    assert_eq!(client.payload(4), b"data");
+    client.echoes(b"data");
     client.close(1000);
 }
 

@@ -49,8 +49,7 @@ fn a_connection_is_served_and_hears_nothing_but_protocol() {
         let mut adit = inetd(server, &[&backend.address, "-v"]);
         let (mut client, response) = Client::over(client, "/", &[]);
         assert_eq!(response.status, 101);
-        client.send(BINARY, b"there and back");
-        assert_eq!(client.payload(14), b"there and back");
+        client.echoes(b"there and back");
         client.close(1000);
         assert_eq!(adit.code(), Some(0));
     }
@@ -86,8 +85,7 @@ fn wss_is_served_and_gives_out_no_tickets() {
     let client = Dialer::new(&authority).try_over(client).unwrap();
     let (mut client, response) = Client::over(client, "/", &[]);
     assert_eq!(response.status, 101);
-    client.send(BINARY, b"secret");
-    assert_eq!(client.payload(6), b"secret");
+    client.echoes(b"secret");
     let Connection::Client(tls) = &client.socket.tls().connection else {
         panic!("no client's TLS");
     };

@@ -254,8 +254,7 @@ fn a_client_that_stays_keeps_it_from_ending() {
     let frame = client.frame();
     assert_eq!(frame.first, PING);
     client.send(PONG, &frame.payload);
-    client.send(BINARY, b"here");
-    assert_eq!(client.payload(4), b"here");
+    client.echoes(b"here");
     client.close(1000);
     assert_eq!(adit.wait().code(), Some(0));
 }

@@ -161,8 +161,7 @@ fn a_standard_error_that_nobody_reads_costs_lines_and_nothing_else() {
     fill(b"\n");
     for text in [b"one", b"two"] {
         let mut client = Client::open(address);
-        client.send(BINARY, text);
-        assert_eq!(client.payload(3), text);
+        client.echoes(text);
         client.close(1000);
     }
     // The last writer but adit itself.
@@ -243,8 +242,7 @@ fn the_systems_log_may_be_full_or_gone_and_come_back() {
 
     let echo = |text: &[u8; 3]| {
         let mut client = Client::open(&front);
-        client.send(BINARY, text);
-        assert_eq!(client.payload(3), text);
+        client.echoes(text);
         client.close(1000);
     };
     // The queue of such a socket is short; two lines are for each tunnel.

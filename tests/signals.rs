@@ -88,8 +88,7 @@ fn sigterm_stops_accepting_and_lets_tunnels_finish() {
         while TcpStream::connect(&adit.address).is_ok() {
             assert!(Instant::now() < deadline, "still accepting");
         }
-        client.send(BINARY, b"not done yet");
-        assert_eq!(client.payload(12), b"not done yet");
+        client.echoes(b"not done yet");
         client.close(1000);
         assert_eq!(adit.wait().code(), Some(0));
         drop(backend);

@@ -58,12 +58,6 @@ fn tunnel(options: &[&str]) -> (Wss, Client, Socket) {
     (wss, client, service)
 }
 
-#[track_caller]
-fn echoes(client: &mut Client, text: &[u8]) {
-    client.send(BINARY, text);
-    assert_eq!(client.payload(text.len()), text);
-}
-
 #[test]
 fn a_tunnel_is_the_same_over_either_version() {
     let (wss, _backend) = echo(&[]);
@@ -76,7 +70,7 @@ fn a_tunnel_is_the_same_over_either_version() {
         let tls = &client.socket.tls().connection;
         assert_eq!(tls.protocol_version(), Some(expected));
         assert_eq!(tls.alpn_protocol(), Some(&b"http/1.1"[..]));
-        echoes(&mut client, b"hello");
+        client.echoes(b"hello");
         client.send(PING, b"there?");
         assert_eq!(client.frame().payload, b"there?");
         // The end of the stream is a close_notify, or it would be an error.
@@ -227,7 +221,7 @@ fn new_keys_within_a_tunnel_change_nothing() {
         let tls = client.socket.tls();
         tls.connection.refresh_traffic_keys().unwrap();
         tls.flush().unwrap();
-        echoes(&mut client, b"with new keys");
+        client.echoes(b"with new keys");
     }
     client.close(1000);
 }
@@ -263,7 +257,7 @@ fn a_client_that_comes_back_resumes_its_session() {
             let mut client = dialer.open(&wss.adit.address);
             let kind = client.socket.tls().connection.handshake_kind();
             assert_eq!(kind, Some(expected));
-            echoes(&mut client, b"hello");
+            client.echoes(b"hello");
             client.close(1000);
         }
     }
@@ -323,7 +317,7 @@ fn plain_http_is_sent_to_https() {
 fn plain_tunnels_are_open_where_they_are_allowed() {
     let (wss, _backend) = echo(&["--plain", "allow"]);
     for mut client in [wss.adit.client(), wss.client()] {
-        echoes(&mut client, b"hello");
+        client.echoes(b"hello");
         client.close(1000);
     }
 }
@@ -341,12 +335,12 @@ fn five_hundred_half_handshakes_do_not_disturb_a_tunnel() {
         })
         .collect();
     for _ in 0..100 {
-        echoes(&mut client, b"undisturbed");
+        client.echoes(b"undisturbed");
     }
     for mut tcp in halves {
         tcp.read_to_end(&mut Vec::new()).unwrap();
     }
-    echoes(&mut client, b"still here");
+    client.echoes(b"still here");
     client.close(1000);
 }
 
@@ -474,7 +468,7 @@ fn garbage_in_place_of_a_handshake_is_refused() {
             Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset, "{count}"),
         }
     }
-    echoes(&mut wss.client(), b"and on it goes");
+    wss.client().echoes(b"and on it goes");
 }
 
 #[test]

@@ -55,8 +55,7 @@ fn a_backend_that_its_ca_vouches_for_is_spoken_to() {
     let adit = serve(&backend, &["--backend-ca", &ca]);
     for _ in 0..3 {
         let mut client = adit.client();
-        client.send(BINARY, b"hello");
-        assert_eq!(client.payload(5), b"hello");
+        client.echoes(b"hello");
         client.close(1000);
     }
 }
@@ -86,8 +85,7 @@ fn any_certificate_will_do_where_that_is_said_and_it_is_warned_of() {
     let adit = serve(&backend, &["--backend-insecure"]);
     adit.wait_for_log("not verified");
     let mut client = adit.client();
-    client.send(BINARY, b"hello");
-    assert_eq!(client.payload(5), b"hello");
+    client.echoes(b"hello");
     client.close(1000);
 }
 
@@ -108,8 +106,7 @@ fn a_backend_that_asks_for_a_certificate_gets_it() {
     ];
     let adit = serve(&backend, &options);
     let mut client = adit.client();
-    client.send(BINARY, b"hello");
-    assert_eq!(client.payload(5), b"hello");
+    client.echoes(b"hello");
 }
 
 #[test]

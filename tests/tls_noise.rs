@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 use common::*;
+use rustls::ConnectionCommon;
 
 /// adit that ends TLS and begins it: its own client could be its backend.
 struct Both {
@@ -73,6 +74,19 @@ fn end_with(mut tcp: TcpStream, bytes: &[u8]) {
     let _ = tcp.read_to_end(&mut Vec::new());
 }
 
+/// What this side says when it has heard the other one.
+fn next_flight<Data>(connection: &mut ConnectionCommon<Data>, tcp: &mut TcpStream) -> Vec<u8> {
+    while !connection.wants_write() {
+        assert_ne!(connection.read_tls(tcp).unwrap(), 0);
+        connection.process_new_packets().unwrap();
+    }
+    let mut flight = Vec::new();
+    while connection.wants_write() {
+        connection.write_tls(&mut flight).unwrap();
+    }
+    flight
+}
+
 /// Changes one byte, and may cut the end off.
 fn spoil(bytes: &mut Vec<u8>, noise: &mut Noise) {
     let at = noise.below(bytes.len());
@@ -105,14 +119,7 @@ fn a_spoilt_second_flight_ends_only_its_own_connection() {
             let (hello, mut connection) = dialer.hello();
             let mut tcp = tcp(&both.adit.address);
             tcp.write_all(&hello).unwrap();
-            while !connection.wants_write() {
-                assert_ne!(connection.read_tls(&mut tcp).unwrap(), 0);
-                connection.process_new_packets().unwrap();
-            }
-            let mut flight = Vec::new();
-            while connection.wants_write() {
-                connection.write_tls(&mut flight).unwrap();
-            }
+            let mut flight = next_flight(&mut connection, &mut tcp);
             spoil(&mut flight, &mut noise);
             end_with(tcp, &flight);
         }
@@ -131,14 +138,7 @@ fn a_backends_spoilt_flight_is_a_refusal() {
             unreachable!()
         };
         let mut connection = both.answerer.connection();
-        while !connection.wants_write() {
-            assert_ne!(connection.read_tls(&mut tcp).unwrap(), 0);
-            connection.process_new_packets().unwrap();
-        }
-        let mut flight = Vec::new();
-        while connection.wants_write() {
-            connection.write_tls(&mut flight).unwrap();
-        }
+        let mut flight = next_flight(&mut connection, &mut tcp);
         spoil(&mut flight, &mut noise);
         end_with(tcp, &flight);
         // One bit of what does not matter may be as good as another.

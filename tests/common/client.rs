@@ -173,6 +173,13 @@ impl Client {
         bytes
     }
 
+    /// Sends a message, which must come back, however it is cut.
+    #[track_caller]
+    pub fn echoes(&mut self, payload: &[u8]) {
+        self.send(BINARY, payload);
+        assert_eq!(self.payload(payload.len()), payload);
+    }
+
     /// The next frame, which must be a Close with this code; gives the reason.
     #[track_caller]
     pub fn expect_close(&mut self, code: u16) -> String {
