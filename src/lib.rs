@@ -24,7 +24,8 @@
 //! Beside them stand what every room may use: `address`, where to listen and
 //! where a backend is, `url`, where a WebSocket server or a proxy is, `cidr`,
 //! networks, `features`, what was built in, [`logging`], where the lines of the
-//! log go, and `queue`, the bytes that a socket has not taken yet.
+//! log go, `mistake`, what is wrong with a file, and `queue`, the bytes that a
+//! socket has not taken yet.
 //!
 //! What the fuzzer runs is `fuzz`, which no program has in it.
 //!
@@ -48,6 +49,7 @@ pub mod fuzz;
 #[cfg_attr(not(feature = "activation"), path = "no_inetd.rs")]
 pub mod inetd;
 pub mod logging;
+pub mod mistake;
 pub mod net;
 pub mod queue;
 pub mod server;

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use argh::FromArgs;
 
 use super::Exit;
+use crate::config;
 use crate::config::check::{self, Question};
-use crate::config::{self, Mistake, Mistakes};
 use crate::features::Feature;
+use crate::mistake::Mistakes;
 use crate::server::{Settings, Tls, unix_time};
 use crate::tunnel::access::Secret;
 use crate::tunnel::auth::Vault;
@@ -54,8 +55,7 @@ fn read(check: &Check) -> Result<(Settings, Vault, Tls), String> {
         faults if faults.is_empty() => Ok(vault),
         faults => Err(faults),
     });
-    let all = |faults: Vec<_>| Mistakes(faults.into_iter().map(Mistake::from).collect());
-    let vault = vault.map_err(|faults| all(faults).to_string())?;
+    let vault = vault.map_err(|mistakes| Mistakes(mistakes).to_string())?;
     let tls = Tls::load(&settings).map_err(|faults| {
         let of_file = |fault: &String| format!("{}: {fault}", check.file.display());
         faults.iter().map(of_file).collect::<Vec<_>>().join("\n")

@@ -8,8 +8,8 @@ use argh::FromArgs;
 use super::Exit;
 use crate::address::Backend;
 use crate::config;
+use crate::mistake::Mistake;
 use crate::server::unix_time;
-use crate::tunnel::access::Fault;
 use crate::tunnel::auth::vault::read_key;
 use crate::tunnel::auth::{Grant, jwt};
 use crate::tunnel::policy::OriginRule;
@@ -28,8 +28,8 @@ pub struct Token {
 /// Signs a token. What is not well with the key goes to standard error, so that
 /// the token is all that is printed.
 pub fn run_token(token: &Token) -> Exit {
-    let lines = |faults: &[Fault]| -> String {
-        let line = |fault: &Fault| format!("adit: {fault}\n");
+    let lines = |faults: &[Mistake]| -> String {
+        let line = |fault: &Mistake| format!("adit: {fault}\n");
         faults.iter().map(line).collect()
     };
     match read_key(&token.key) {

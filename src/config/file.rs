@@ -12,9 +12,10 @@ use toml_span::{ErrorKind, Span};
 
 use super::draft::{RouteDraft, lone_group, shared_admin};
 use super::tls::CertificateDraft;
+use super::values;
 use super::words::{AUTH, GLOBAL, LISTEN, ListenDraft, PLACE, RULES, Word, find};
-use super::{Mistake, Mistakes, values};
 use crate::address::Listen;
+use crate::mistake::{Mistake, Mistakes};
 use crate::net::tls_files::CertificateFiles;
 use crate::server::Settings;
 use crate::tunnel::access::Auth;
@@ -27,7 +28,7 @@ use certificate::CERTIFICATE;
 pub fn load(path: &Path) -> Result<Settings, Mistakes> {
     let file = path.display().to_string();
     let alone = |line, text| {
-        let file = file.clone();
+        let file = path.to_owned();
         Mistakes(vec![Mistake { file, line, text }])
     };
     let bytes = fs::read(path).map_err(|error| alone(None, format!("cannot be read: {error}")))?;
@@ -103,7 +104,7 @@ impl Reader<'_> {
 
     fn mistake(&mut self, line: impl Into<Option<usize>>, text: impl Into<String>) {
         self.mistakes.push(Mistake {
-            file: self.file.to_owned(),
+            file: self.file.into(),
             line: line.into(),
             text: harmless(&text.into()),
         });

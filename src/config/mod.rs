@@ -43,11 +43,10 @@
 //! auth = { token-file = "/etc/adit/tokens", cookie = "session" }
 //! ```
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::mistake::Mistakes;
 use crate::server::Settings;
-use crate::tunnel::access::Fault;
 
 #[cfg(feature = "config-file")]
 pub mod check;
@@ -104,51 +103,3 @@ impl Source {
         }
     }
 }
-
-/// Something in a file that cannot stay as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// The file, as the user named it.
-    pub file: String,
-    /// Where in the file, counted from 1; `None` where it is about the whole.
-    pub line: Option<usize>,
-    /// What was seen and what is allowed.
-    pub text: String,
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.file, self.text),
-            None => write!(f, "{}: {}", self.file, self.text),
-        }
-    }
-}
-
-impl From<Fault> for Mistake {
-    fn from(fault: Fault) -> Self {
-        Mistake {
-            file: fault.file.display().to_string(),
-            line: fault.line,
-            text: fault.text,
-        }
-    }
-}
-
-/// All mistakes of a file in the order of its lines; displayed one a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<Mistake>);
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, mistake) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            mistake.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Mistakes {}

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::{Mistake, Mistakes};
 use crate::features::Feature;
+use crate::mistake::{Mistake, Mistakes};
 use crate::server::Settings;
 
 /// Reads nothing.
@@ -13,7 +13,7 @@ use crate::server::Settings;
 /// Always: no file can be read.
 pub fn load(path: &Path) -> Result<Settings, Mistakes> {
     Err(Mistakes(vec![Mistake {
-        file: path.display().to_string(),
+        file: path.to_owned(),
         line: None,
         text: Feature::ConfigFile.absence().to_owned(),
     }]))

@@ -7,10 +7,10 @@
 use super::backends::{Resolve, Resolved};
 use super::settings::Settings;
 use crate::address::Backend;
+use crate::mistake::Mistakes;
 use crate::net::Manner;
 use crate::net::tls::Acceptor;
 use crate::tunnel::Entrance;
-use crate::tunnel::access::Fault;
 use crate::tunnel::approach::Step;
 use crate::tunnel::auth::Vault;
 use crate::tunnel::far::Quest;
@@ -54,7 +54,7 @@ impl Prepared {
         let watch = Watch::new(&settings, Instant::now());
         let vault = old
             .load(&settings.routes)
-            .map_err(|faults| lines(&faults))?;
+            .map_err(|mistakes| Mistakes(mistakes).to_string())?;
         let addresses = resolve(&settings.routes)?;
         let tls = Tls::load(&settings).map_err(|faults| faults.join("\n"))?;
         let mut warnings = Vec::new();
@@ -183,12 +183,6 @@ impl Tls {
         let loaded = Quest::new(far, &route.backend_tls);
         loaded.map_err(|fault| faults.push(fault)).ok()
     }
-}
-
-/// The faults, one a line.
-fn lines(faults: &[Fault]) -> String {
-    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-    lines.join("\n")
 }
 
 /// Watches the files of certificates and keys, which renewal tools replace

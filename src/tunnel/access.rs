@@ -61,24 +61,3 @@ impl fmt::Debug for Secret {
         f.write_str("(secret)")
     }
 }
-
-/// Something that is wrong with a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The file.
-    pub file: PathBuf,
-    /// Where in it, counted from 1; `None` where it is about the whole.
-    pub line: Option<usize>,
-    /// What was seen and what is allowed.
-    pub text: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
-        match self.line {
-            Some(line) => write!(f, "{file}:{line}: {}", self.text),
-            None => write!(f, "{file}: {}", self.text),
-        }
-    }
-}

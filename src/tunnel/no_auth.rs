@@ -2,10 +2,10 @@
 //! asked, and a route that asks for something is refused.
 
 use super::Refusal;
-use super::access::Fault;
 use super::policy::Route;
 use crate::address::Backend;
 use crate::features::Feature;
+use crate::mistake::Mistake;
 use crate::wire::http::Request;
 use crate::wire::{Challenge, Lack};
 use std::path::PathBuf;
@@ -34,9 +34,9 @@ impl Vault {
     ///
     /// # Errors
     /// That a route asks for tokens or passwords.
-    pub fn load(&self, routes: &[Route]) -> Result<Vault, Vec<Fault>> {
+    pub fn load(&self, routes: &[Route]) -> Result<Vault, Vec<Mistake>> {
         let asking = routes.iter().filter(|route| route.asks());
-        let faults = asking.map(|route| Fault {
+        let faults = asking.map(|route| Mistake {
             file: PathBuf::from(route.to_string()),
             line: None,
             text: Feature::Auth.absence().to_owned(),
@@ -51,12 +51,12 @@ impl Vault {
     pub fn refresh(&mut self, _: Instant) {}
 
     /// Nothing is wrong.
-    pub fn warnings(&self) -> Vec<Fault> {
+    pub fn warnings(&self) -> Vec<Mistake> {
         Vec::new()
     }
 
     /// No token, so none that nobody can use.
-    pub fn unusable(&self, _: &[Route]) -> Vec<Fault> {
+    pub fn unusable(&self, _: &[Route]) -> Vec<Mistake> {
         Vec::new()
     }
 }

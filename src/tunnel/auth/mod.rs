@@ -24,7 +24,7 @@ pub use offered::Offered;
 pub use vault::Vault;
 
 use super::Refusal;
-use super::access::{Auth, Fault, Secret};
+use super::access::{Auth, Secret};
 use super::policy::Route;
 use crate::address::Backend;
 use crate::wire::http::Request;

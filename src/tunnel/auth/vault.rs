@@ -7,11 +7,11 @@
 //! limit. One that is then missing or has mistakes is reported, once, and what
 //! it said before still holds.
 
-use super::Fault;
 use super::htpasswd::Htpasswd;
 use super::jwt::Key;
 use super::token_file::TokenFile;
 use super::token_map::TokenMap;
+use crate::mistake::Mistake;
 use crate::tunnel::policy::Route;
 use log::{error, info};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,10 +35,10 @@ trait Content: Sized {
     const WHAT: &'static str;
 
     /// Reads the file.
-    fn read(path: &Path) -> Result<Self, Vec<Fault>>;
+    fn read(path: &Path) -> Result<Self, Vec<Mistake>>;
 
     /// What is not wrong, and yet not well.
-    fn warnings(&self, _path: &Path) -> Vec<Fault> {
+    fn warnings(&self, _path: &Path) -> Vec<Mistake> {
         Vec::new()
     }
 }
@@ -54,7 +54,7 @@ struct Kept<T> {
     stamp: Stamp,
     content: Arc<T>,
     /// Why it could not be read since.
-    faults: Vec<Fault>,
+    faults: Vec<Mistake>,
 }
 
 impl<T> Kept<T> {
@@ -101,7 +101,7 @@ impl Vault {
     ///
     /// # Errors
     /// All mistakes of all files.
-    pub fn load(&self, routes: &[Route]) -> Result<Vault, Vec<Fault>> {
+    pub fn load(&self, routes: &[Route]) -> Result<Vault, Vec<Mistake>> {
         let mut faults = Vec::new();
         let paths = |of: fn(&Route) -> &Option<PathBuf>| {
             routes.iter().filter_map(move |route| of(route).as_ref())
@@ -137,13 +137,13 @@ impl Vault {
     }
 
     /// What is not wrong with the files, and yet not well.
-    pub fn warnings(&self) -> Vec<Fault> {
+    pub fn warnings(&self) -> Vec<Mistake> {
         [self.tokens.warnings(), self.keys.warnings()].concat()
     }
 
     /// For each token that is for a backend which none of the routes with its
     /// file lists: that nobody can use it.
-    pub fn unusable(&self, routes: &[Route]) -> Vec<Fault> {
+    pub fn unusable(&self, routes: &[Route]) -> Vec<Mistake> {
         let mut faults = Vec::new();
         for (path, kept) in &self.tokens.0 {
             for known in kept.content.known() {
@@ -154,7 +154,7 @@ impl Vault {
                     route.auth.token_file.as_ref() == Some(path) && route.backends.contains(backend)
                 };
                 if !routes.iter().any(lists) {
-                    faults.push(Fault {
+                    faults.push(Mistake {
                         file: path.clone(),
                         line: Some(known.line),
                         text: "column 3, the backend: no route with this file lists it".to_owned(),
@@ -194,7 +194,7 @@ impl<T: Content> Shelf<T> {
     fn load<'r>(
         &self,
         paths: impl Iterator<Item = &'r PathBuf>,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<Mistake>,
     ) -> Shelf<T> {
         let mut shelf = Shelf::default();
         // Once each, however many routes name it.
@@ -241,13 +241,13 @@ impl<T: Content> Shelf<T> {
         }
     }
 
-    fn warnings(&self) -> Vec<Fault> {
+    fn warnings(&self) -> Vec<Mistake> {
         let of = |(path, kept): (&PathBuf, &Kept<T>)| kept.content.warnings(path);
         self.0.iter().flat_map(of).collect()
     }
 }
 
-fn keeping(path: &Path, faults: &[Fault]) {
+fn keeping(path: &Path, faults: &[Mistake]) {
     let lines: Vec<_> = faults.iter().map(|fault| format!("\n{fault}")).collect();
     let path = path.display();
     error!(
@@ -295,8 +295,8 @@ fn files_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn whole(file: &Path, text: impl fmt::Display) -> Vec<Fault> {
-    vec![Fault {
+fn whole(file: &Path, text: impl fmt::Display) -> Vec<Mistake> {
+    vec![Mistake {
         file: file.to_owned(),
         line: None,
         text: text.to_string(),
@@ -305,7 +305,7 @@ fn whole(file: &Path, text: impl fmt::Display) -> Vec<Fault> {
 
 /// A file's bytes. Only a regular file is opened: a pipe would have the loop
 /// wait.
-fn bytes(path: &Path, what: &str) -> Result<Vec<u8>, Vec<Fault>> {
+fn bytes(path: &Path, what: &str) -> Result<Vec<u8>, Vec<Mistake>> {
     let cannot = |e: io::Error| whole(path, format_args!("{what} cannot be read: {e}"));
     if !fs::metadata(path).map_err(cannot)?.is_file() {
         return Err(whole(path, "no regular file"));
@@ -323,15 +323,15 @@ fn bytes(path: &Path, what: &str) -> Result<Vec<u8>, Vec<Fault>> {
     }
 }
 
-fn text(path: &Path, what: &str) -> Result<String, Vec<Fault>> {
+fn text(path: &Path, what: &str) -> Result<String, Vec<Mistake>> {
     let not_text = |_| whole(path, "bytes that are not UTF-8");
     String::from_utf8(bytes(path, what)?).map_err(not_text)
 }
 
 /// Gives each fault its file.
-fn at(path: &Path) -> impl Fn(Vec<(usize, String)>) -> Vec<Fault> + '_ {
+fn at(path: &Path) -> impl Fn(Vec<(usize, String)>) -> Vec<Mistake> + '_ {
     |faults| {
-        let fault = |(line, text)| Fault {
+        let fault = |(line, text)| Mistake {
             file: path.to_owned(),
             line: Some(line),
             text,
@@ -343,13 +343,13 @@ fn at(path: &Path) -> impl Fn(Vec<(usize, String)>) -> Vec<Fault> + '_ {
 impl Content for TokenFile {
     const WHAT: &'static str = "the tokens";
 
-    fn read(path: &Path) -> Result<Self, Vec<Fault>> {
+    fn read(path: &Path) -> Result<Self, Vec<Mistake>> {
         TokenFile::parse(&text(path, Self::WHAT)?).map_err(at(path))
     }
 
-    fn warnings(&self, path: &Path) -> Vec<Fault> {
+    fn warnings(&self, path: &Path) -> Vec<Mistake> {
         let short = self.known().iter().filter(|known| known.is_short);
-        let fault = |line| Fault {
+        let fault = |line| Mistake {
             file: path.to_owned(),
             line: Some(line),
             text: "a token of fewer than 16 characters can be guessed".to_owned(),
@@ -361,11 +361,11 @@ impl Content for TokenFile {
 impl Content for Key {
     const WHAT: &'static str = "the signing key";
 
-    fn read(path: &Path) -> Result<Self, Vec<Fault>> {
+    fn read(path: &Path) -> Result<Self, Vec<Mistake>> {
         Key::new(&bytes(path, Self::WHAT)?).map_err(|why| whole(path, why))
     }
 
-    fn warnings(&self, path: &Path) -> Vec<Fault> {
+    fn warnings(&self, path: &Path) -> Vec<Mistake> {
         match fs::metadata(path).map(|data| data.mode() & 0o777) {
             Ok(mode) if mode & 0o077 != 0 => whole(
                 path,
@@ -379,7 +379,7 @@ impl Content for Key {
 impl Content for Htpasswd {
     const WHAT: &'static str = "the passwords";
 
-    fn read(path: &Path) -> Result<Self, Vec<Fault>> {
+    fn read(path: &Path) -> Result<Self, Vec<Mistake>> {
         Htpasswd::parse(&text(path, Self::WHAT)?).map_err(at(path))
     }
 }
@@ -387,7 +387,7 @@ impl Content for Htpasswd {
 impl Content for TokenMap {
     const WHAT: &'static str = "the token map";
 
-    fn read(path: &Path) -> Result<Self, Vec<Fault>> {
+    fn read(path: &Path) -> Result<Self, Vec<Mistake>> {
         let (mut map, mut faults) = (TokenMap::default(), Vec::new());
         let cannot = |e: io::Error| whole(path, format_args!("{} cannot be read: {e}", Self::WHAT));
         let files = match path.is_dir() {
@@ -417,7 +417,7 @@ impl Content for TokenMap {
 ///
 /// # Errors
 /// Why it is no key.
-pub fn read_key(path: &Path) -> Result<(Key, Vec<Fault>), Vec<Fault>> {
+pub fn read_key(path: &Path) -> Result<(Key, Vec<Mistake>), Vec<Mistake>> {
     let key = Key::read(path)?;
     let warnings = key.warnings(path);
     Ok((key, warnings))
