@@ -9,16 +9,11 @@
 //!
 //! TOML. `[[listen]]` tables say where to listen, `[[route]]` tables where
 //! requests go. What stands above them is either about the whole server
-//! (`max-connections`, `max-connections-per-client`,
-//! `new-connections-per-second`, `new-connections-per-second-per-client`,
-//! `handshake-timeout`, `exit-idle`, `drain-timeout`, `trusted-proxies`,
-//! `user`, `group`, `chroot`, `sandbox`, `pid-file`, `admin`) or the default of
-//! a route's key. Any of them can be one
-//! but `listener`, `host`, `path`,
-//! `subprotocol` and `backend`, which say what a route is and where it leads:
-//! those stand in a `[[route]]`, and so does `token-map`. A route's own value
-//! replaces the default, and `off`, `false` or an empty list takes it back.
-//! `auth` is a table, in one line or as `[route.auth]`, and replaced as a whole.
+//! ([`words::GLOBAL`]) or the default of a route's key ([`words::RULES`]). What
+//! a route is and where it leads ([`words::PLACE`]) has no default: that stands
+//! in a `[[route]]` alone. A route's own value replaces the default, and `off`,
+//! `false` or an empty list takes it back. `auth` is a table, in one line or as
+//! `[route.auth]`, and replaced as a whole.
 //!
 //! ```toml
 //! origin = "https://app.example.org"
@@ -56,13 +51,7 @@ mod draft;
 #[cfg_attr(not(feature = "config-file"), path = "no_file.rs")]
 mod file;
 // They read files with every key.
-#[cfg(all(
-    test,
-    feature = "tls",
-    feature = "auth",
-    feature = "config-file",
-    feature = "sandbox"
-))]
+#[cfg(all(test, feature = "default"))]
 mod tests;
 mod tls;
 pub(crate) mod values;

@@ -17,7 +17,7 @@ use super::pages::Page;
 use super::policy::{self, Route};
 use super::preface::preface;
 use super::relay::Scratch;
-use super::sender::{Sender, Way};
+use super::sender::{Seen, Sender};
 use super::terms::Terms;
 use super::{Gate, Label};
 use crate::address::{Backend, Listen};
@@ -216,14 +216,14 @@ impl Opening {
                     }
                 }
                 Read::Bytes(n) => {
-                    let way = Way {
+                    let seen = Seen {
                         local: self
                             .asks_local(rules)
                             .then(|| link.local_address())
                             .flatten(),
                         secured: link.secured(),
                     };
-                    match self.add(&scratch.read[..n], way, rules, gate, label) {
+                    match self.add(&scratch.read[..n], seen, rules, gate, label) {
                         Outcome::Incomplete => continue,
                         outcome => return outcome,
                     }
@@ -259,7 +259,7 @@ impl Opening {
     fn add(
         &mut self,
         bytes: &[u8],
-        way: Way,
+        seen: Seen,
         rules: Rules<'_>,
         gate: &mut dyn Gate,
         label: &mut Label,
@@ -284,13 +284,13 @@ impl Opening {
         match Request::parse(&self.head) {
             Ok(None) => Outcome::Incomplete,
             Ok(Some(request)) if self.is_visit() => {
-                let asked = Visit::read(&request, &self.entrance.address, way.local);
+                let asked = Visit::read(&request, &self.entrance.address, seen.local);
                 asked.map_or_else(Outcome::Answer, Outcome::Visit)
             }
             Ok(Some(request)) => {
                 let early = &self.head[request.len..];
                 let header = self.header.as_deref();
-                Sender::of(&request, header, way, rules.trusted, rules.run, label)
+                Sender::of(&request, header, seen, rules.trusted, rules.run, label)
                     .and_then(|sender| {
                         // By the address alone, before anything is done for it.
                         gate.admit(label.client.ip())?;

@@ -14,9 +14,9 @@ use crate::wire::http::Request;
 use crate::wire::proxy_protocol::{Extras, Header, Ssl};
 use std::net::SocketAddr;
 
-/// What the connection says of itself.
+/// What is seen of the connection itself.
 #[derive(Debug)]
-pub struct Way {
+pub struct Seen {
     /// What the client connected to, where that matters.
     pub local: Option<SocketAddr>,
     /// What is known of its TLS.
@@ -43,7 +43,7 @@ impl Sender {
     pub fn of(
         request: &Request<'_>,
         header: Option<&Header>,
-        way: Way,
+        seen: Seen,
         trusted: &Trusted,
         run: u64,
         label: &mut Label,
@@ -67,7 +67,7 @@ impl Sender {
         };
         // So it is with this connection's own TLS.
         let mut alternative_names = Vec::new();
-        if let Some(secured) = way.secured.filter(|_| client.address == introduced) {
+        if let Some(secured) = seen.secured.filter(|_| client.address == introduced) {
             extras.authority = secured.server_name.or(extras.authority);
             extras.alpn = secured.alpn;
             extras.ssl = Some(Ssl {
@@ -88,7 +88,7 @@ impl Sender {
         Ok(Sender {
             client,
             connection: Connection {
-                destination: destination.or(way.local),
+                destination: destination.or(seen.local),
                 extras,
             },
             alternative_names,
