@@ -8,10 +8,13 @@
 use super::*;
 use crate::net::tls::{Acceptor, Connector};
 use crate::net::{Lent, Peer, Received, Secured, Taken};
-use crate::tunnel::approach::Approach;
+use crate::tunnel::approach::{Approach, Failure, Step};
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::policy::Route;
 use crate::wire::framing::Framing;
+use crate::wire::http::Request;
+use crate::wire::ws::hail::Agreed;
+use crate::wire::ws::handshake::{HALF_CLOSE, Upgrade};
 use crate::wire::ws::header::Header;
 use crate::wire::ws::mask;
 use std::cell::RefCell;
@@ -41,6 +44,8 @@ pub(crate) struct Far {
     pub(crate) reads: usize,
     /// Whether it saw a reset.
     pub(crate) reset: bool,
+    /// Whether nothing need be read of it any more, as of a terminal.
+    pub(crate) may_be_dropped: bool,
     /// Whether the last write found too little room.
     cut_short: bool,
     /// Whether something happened that no event has told of.
@@ -63,6 +68,21 @@ impl Far {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fake(pub(crate) Rc<RefCell<Far>>);
 
+impl Fake {
+    /// A far end that takes whatever it gets.
+    pub(crate) fn roomy() -> Fake {
+        let fake = Fake::default();
+        fake.0.borrow_mut().room = usize::MAX;
+        fake
+    }
+
+    pub(crate) fn sends(&self, bytes: &[u8]) {
+        let mut far = self.0.borrow_mut();
+        far.sends.extend(bytes);
+        far.came();
+    }
+}
+
 impl Transport for Fake {
     fn connected(&mut self, _: &mut Lent) -> io::Result<bool> {
         Ok(true)
@@ -73,7 +93,7 @@ impl Transport for Fake {
     }
 
     fn may_be_dropped(&self) -> bool {
-        false
+        self.0.borrow().may_be_dropped
     }
 
     fn reset(&mut self) {
@@ -161,6 +181,12 @@ pub(crate) struct World {
     pub(crate) tunnel: Tunnel<Fake>,
     pub(crate) client: Fake,
     pub(crate) backend: Fake,
+    /// The way to the backend, while it is gone.
+    pub(crate) approach: Option<Approach<Fake>>,
+    /// What was agreed on at its end.
+    pub(crate) agreed: Option<Agreed>,
+    /// Why it led nowhere.
+    pub(crate) failure: Option<Failure>,
     pub(crate) routes: Vec<Route>,
     pub(crate) vault: auth::Vault,
     pub(crate) scratch: Scratch,
@@ -198,9 +224,7 @@ pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websoc
 impl World {
     /// A client that has connected and said nothing.
     pub(crate) fn connected(route: Route) -> World {
-        let (client, backend) = (Fake::default(), Fake::default());
-        client.0.borrow_mut().room = usize::MAX;
-        backend.0.borrow_mut().room = usize::MAX;
+        let (client, backend) = (Fake::roomy(), Fake::roomy());
         let now = Instant::now();
         let label = Label::new(1, Peer::Unix);
         let entrance = Entrance {
@@ -215,6 +239,9 @@ impl World {
             tunnel,
             client,
             backend,
+            approach: None,
+            agreed: None,
+            failure: None,
             routes: vec![route],
             vault: auth::Vault::default(),
             scratch: Scratch::default(),
@@ -268,12 +295,35 @@ impl World {
     }
 
     pub(crate) fn backend_is_there(&mut self) {
-        let mut approach = Approach::new(self.backend.clone(), Vec::new());
-        let there = approach.advance(&mut self.scratch);
-        assert!(there.expect("a connection"));
-        let arrival = approach.arrive();
-        self.context(|tunnel, cx| tunnel.connected(arrival, "fake", cx));
+        self.set_out(Vec::new());
         self.pump();
+        assert!(self.agreed.is_some(), "a connection");
+    }
+
+    /// Goes this way to the backend, in the turns that follow.
+    pub(crate) fn set_out(&mut self, way: Vec<Step>) {
+        // An event tells of all that came before anybody listened.
+        self.backend.0.borrow_mut().came();
+        self.approach = Some(Approach::new(self.backend.clone(), way));
+    }
+
+    fn go_on(&mut self) {
+        let Some(mut approach) = self.approach.take() else {
+            return;
+        };
+        // Who is gone or was sent away needs no backend.
+        if !self.tunnel.is_opening() {
+            return;
+        }
+        match approach.advance(&mut self.scratch) {
+            Ok(false) => self.approach = Some(approach),
+            Ok(true) => {
+                let arrival = approach.arrive();
+                self.agreed = Some(arrival.agreed.clone());
+                self.context(|tunnel, cx| tunnel.connected(arrival, "fake", cx));
+            }
+            Err(failure) => self.failure = Some(failure),
+        }
     }
 
     /// One turn, with events before it.
@@ -290,8 +340,12 @@ impl World {
                 broken: far.breaks,
                 urgent: false,
             };
-            self.tunnel.ready(side, seen);
+            match (&mut self.approach, side) {
+                (Some(approach), Side::Backend) => approach.ready(seen),
+                _ => self.tunnel.ready(side, seen),
+            }
         }
+        self.go_on();
         self.context(Tunnel::pump)
     }
 
@@ -320,15 +374,11 @@ impl World {
     }
 
     pub(crate) fn client_sends(&mut self, bytes: &[u8]) {
-        let mut far = self.client.0.borrow_mut();
-        far.sends.extend(bytes);
-        far.came();
+        self.client.sends(bytes);
     }
 
     pub(crate) fn backend_sends(&mut self, bytes: &[u8]) {
-        let mut far = self.backend.0.borrow_mut();
-        far.sends.extend(bytes);
-        far.came();
+        self.backend.sends(bytes);
     }
 
     pub(crate) fn take_client_received(&mut self) -> Vec<u8> {
@@ -348,19 +398,45 @@ impl World {
     }
 }
 
-/// A masked frame with a payload of up to 65535 bytes.
+/// What a server answers that wants what it is asked; `None` if that is not
+/// whole, or nothing that it could want.
+#[cfg_attr(
+    not(feature = "connect"),
+    allow(dead_code, reason = "nothing is led anywhere")
+)]
+pub(crate) fn welcome(request: &[u8], half_close: bool) -> Option<Vec<u8>> {
+    let request = Request::parse(request).ok()??;
+    let upgrade = Upgrade::read(&request).ok()?;
+    let extension = half_close.then_some(HALF_CLOSE);
+    Some(http::switching_protocols(
+        &upgrade.accept(),
+        None,
+        extension,
+    ))
+}
+
+/// A frame of a client.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    frame_of(Role::Client, first, payload)
+}
+
+/// A frame with a payload of up to 65535 bytes, masked if a client sends it.
+pub(crate) fn frame_of(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
-        n @ 0..=125 => bytes.push(0x80 | n as u8),
+        n @ 0..=125 => bytes.push(n as u8),
         n => {
-            bytes.push(0x80 | 126);
+            bytes.push(126);
             bytes.extend((n as u16).to_be_bytes());
         }
     }
-    let (key, mut payload) = ([1, 2, 3, 4], payload.to_vec());
-    mask::apply(&mut payload, key);
-    bytes.extend(key);
+    let mut payload = payload.to_vec();
+    if role == Role::Client {
+        let key = [1, 2, 3, 4];
+        bytes[1] |= 0x80;
+        bytes.extend(key);
+        mask::apply(&mut payload, key);
+    }
     bytes.extend(payload);
     bytes
 }
@@ -370,14 +446,21 @@ pub(crate) fn close(code: u16) -> Vec<u8> {
 }
 
 /// The frames of a server: first byte and payload.
-pub(crate) fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+pub(crate) fn frames(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    frames_to(Role::Client, bytes)
+}
+
+/// The frames to whom is in this role.
+pub(crate) fn frames_to(role: Role, mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
-        let (head, len) = Header::parse(bytes, Role::Client)
-            .expect("valid")
-            .expect("whole");
+        let (head, len) = Header::parse(bytes, role).expect("valid").expect("whole");
         let end = len + head.len as usize;
-        frames.push((bytes[0], bytes[len..end].to_vec()));
+        let mut payload = bytes[len..end].to_vec();
+        if let Some(key) = head.mask {
+            mask::apply(&mut payload, key);
+        }
+        frames.push((bytes[0], payload));
         bytes = &bytes[end..];
     }
     frames

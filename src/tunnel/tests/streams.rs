@@ -1,43 +1,34 @@
 //! Plain streams that are led to a WebSocket server: adit is the client.
 
 use super::*;
-use crate::tunnel::approach::Approach;
-use crate::wire::ws::header::Header;
-use crate::wire::ws::mask;
+use crate::net::tls_files::ClientTls;
+use crate::tunnel::far::{Far, Quest};
+use crate::url::Url;
 
 /// A local stream, in the client's place, that is led to a WebSocket server, in
 /// the backend's.
 fn stream(half_close: bool, framing: Framing) -> World {
-    let far = crate::url::Url::websocket("ws://h/").unwrap();
+    let far = Far::at(Url::websocket("ws://h/").unwrap());
+    let quest = Quest::new(&far, &ClientTls::default()).unwrap();
+    let (_, way) = quest.way().unwrap();
     let mut world = World::connected(Route {
-        far: Some(far::Far::at(far)),
+        far: Some(far),
         framing,
         ..Route::default()
     });
     assert_eq!(world.pump(), Need::Backend(0));
-    let mut approach = Approach::new(world.backend.clone(), Vec::new());
-    assert!(approach.advance(&mut world.scratch).unwrap());
-    let mut arrival = approach.arrive();
-    arrival.agreed.half_close = half_close;
-    world.context(|tunnel, cx| tunnel.connected(arrival, "ws://h/", cx));
+    world.set_out(way);
     world.pump();
+    let request = std::mem::take(&mut world.backend.0.borrow_mut().received);
+    world.backend_sends(&welcome(&request, half_close).unwrap());
+    world.pump();
+    assert_eq!(world.agreed.as_ref().unwrap().half_close, half_close);
     world
 }
 
-/// The frames of a client, unmasked.
-fn unmasked(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let mut frames = Vec::new();
-    while !bytes.is_empty() {
-        let (head, len) = Header::parse(bytes, Role::Server)
-            .expect("valid")
-            .expect("whole");
-        let end = len + head.len as usize;
-        let mut payload = bytes[len..end].to_vec();
-        mask::apply(&mut payload, head.mask.expect("masked"));
-        frames.push((bytes[0], payload));
-        bytes = &bytes[end..];
-    }
-    frames
+/// The frames of a client.
+fn unmasked(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    frames_to(Role::Server, bytes)
 }
 
 #[test]
