@@ -3,8 +3,8 @@
 #
 #   scripts/fuzz.sh SECONDS [TARGET...]
 #
-#   SECONDS   for all targets together; half of it goes to the target tunnel
-#             if others run beside it
+#   SECONDS   for all targets together; of all of them, half goes to the two
+#             that are whole tunnels, far and tunnel
 #   TARGET    as in tests/fuzz/targets; all of them if none is named
 #
 # What a target finds lies in tests/fuzz/artifacts, and the way to see it again
@@ -61,19 +61,18 @@ install_cargo_fuzz || {
   "$cache/tools/bin/cargo-fuzz" build --fuzz-dir . --sanitizer none --target-dir "$cache/build")
 host=$(rustc -vV | sed -n 's/^host: //p')
 
-# The seconds of a target: the tunnel has the most to be found in.
-share() {
-  local count=${#wanted[@]}
-  if ((count == 1)); then
-    echo "$seconds"
-  elif [[ " ${wanted[*]} " != *" tunnel "* ]]; then
-    echo $((seconds / count))
-  elif [[ $1 == tunnel ]]; then
-    echo $((seconds / 2))
-  else
-    echo $((seconds / 2 / (count - 1)))
-  fi
+# The parts of the time that a target gets: whole tunnels have the most to be
+# found in.
+parts() {
+  case $1 in
+    far | tunnel) echo 6 ;;
+    *) echo 1 ;;
+  esac
 }
+all_parts=0
+for target in "${wanted[@]}"; do
+  all_parts=$((all_parts + $(parts "$target")))
+done
 
 failed=0
 rows=()
@@ -102,7 +101,7 @@ fuzz() {
 }
 
 for target in "${wanted[@]}"; do
-  time=$(share "$target")
+  time=$((seconds * $(parts "$target") / all_parts))
   # 0 would be for ever.
   fuzz "$target" $((time > 0 ? time : 1))
 done
