@@ -108,3 +108,19 @@ fn a_stream_that_cannot_be_led_anywhere_is_reset() {
     assert_eq!(world.client.0.borrow().received, b"");
     assert_eq!(world.tunnel.failure(), Some("nobody there"));
 }
+
+#[test]
+fn a_slow_stream_bounds_the_queue_though_each_message_becomes_a_head() {
+    let mut world = stream(false, Framing::ContentLength);
+    world.client.0.borrow_mut().room = 0;
+    // Two bytes become 21.
+    world.backend_sends(&b"\x82\x00".repeat(500_000));
+    world.pump();
+    let held = world.tunnel.memory();
+    assert!(held <= 768 * 1024, "{held}");
+    world.client.0.borrow_mut().room = usize::MAX;
+    world.pump();
+    let head = b"Content-Length: 0\r\n\r\n";
+    assert_eq!(world.take_client_received(), head.repeat(500_000));
+    assert_eq!(world.tunnel.memory(), 0, "an idle tunnel owns no buffer");
+}
