@@ -12,6 +12,8 @@
 //! runs them all, and some random bytes too: what the fuzzer calls keeps its
 //! meaning though the fuzzer is not run.
 
+#[cfg_attr(not(feature = "connect"), path = "no_far.rs")]
+mod far;
 #[cfg(feature = "config-file")]
 mod files;
 mod heads;
@@ -33,6 +35,8 @@ pub const TARGETS: &[Target] = &[
     ("certificate", tls::certificate),
     #[cfg(feature = "config-file")]
     ("config", files::config),
+    #[cfg(feature = "connect")]
+    ("far", far::operations),
     ("frames", wire::frames),
     ("framing_decode", wire::framing_decode),
     ("framing_encode", wire::framing_encode),

@@ -1,5 +1,6 @@
 //! What comes of all that the two sides of a tunnel send: what its codecs make
-//! of it in one piece, without a tunnel.
+//! of it in one piece, without a tunnel. As in a session, one side speaks
+//! WebSocket and the other is a stream, whichever came to adit.
 
 use crate::wire::framing::Framing;
 use crate::wire::ws::{Close, Decoder, Encoder, Event, FrameType, Role, Text};
@@ -8,6 +9,8 @@ use crate::wire::{Chunk, Gather, Kind};
 /// The settings that the model needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
+    /// In which adit speaks WebSocket.
+    pub(super) role: Role,
     pub(super) framing: Framing,
     pub(super) max_message: u64,
     pub(super) text: Text,
@@ -22,13 +25,40 @@ pub(super) struct Owed<T> {
     pub(super) most: Vec<T>,
 }
 
-/// What a client is shown: a byte, or that a message begins or ends.
+/// What the WebSocket peer is shown: a byte, or that a message begins or ends.
 pub(super) type Shown = u16;
 const TEXT_BEGINS: Shown = 0x100;
 const BINARY_BEGINS: Shown = 0x101;
 const ENDS: Shown = 0x102;
 
+/// What frames say.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) shown: Vec<Shown>,
+    /// Whether no more messages come, though the other side's are heard.
+    pub(super) half_closed: bool,
+    pub(super) close: Option<Close>,
+}
+
 impl Terms {
+    /// In which the other end of the WebSocket speaks.
+    pub(super) fn peer(self) -> Role {
+        match self.role {
+            Role::Server => Role::Client,
+            Role::Client => Role::Server,
+        }
+    }
+
+    /// Reads what comes to whom is in this role.
+    fn decoder(self, role: Role) -> Decoder {
+        let mut decoder = Decoder::new(role);
+        // Only a client can say that it sends no more.
+        if self.half_close && role == Role::Server {
+            decoder.allow_half_close();
+        }
+        decoder
+    }
+
     pub(super) fn up(self, sent: &[u8]) -> Owed<u8> {
         let (least, whole) = self.upwards([sent]);
         let most = match whole {
@@ -39,12 +69,9 @@ impl Terms {
         Owed { least, most }
     }
 
-    /// What the backend gets; whether the client broke no rule.
+    /// What the stream gets; whether the WebSocket peer broke no rule.
     fn upwards<'r>(self, reads: impl IntoIterator<Item = &'r [u8]>) -> (Vec<u8>, bool) {
-        let mut decoder = Decoder::new(Role::Server);
-        if self.half_close {
-            decoder.allow_half_close();
-        }
+        let mut decoder = self.decoder(self.role);
         let mut framer = self.framing.framer(self.max_message);
         let (mut got, mut bytes, mut staging) = (Vec::new(), Vec::new(), Vec::new());
         for read in reads {
@@ -84,7 +111,7 @@ impl Terms {
         Owed { least, most }
     }
 
-    /// What the client is shown; whether the backend broke no rule.
+    /// What the WebSocket peer is shown; whether the stream broke no rule.
     fn downwards<'r>(
         self,
         reads: impl IntoIterator<Item = &'r [u8]>,
@@ -96,7 +123,7 @@ impl Terms {
             text.frame_type = FrameType::Binary;
         }
         let mut framer = self.framing.framer(self.max_message);
-        let mut encoder = Encoder::new(Role::Server, text);
+        let mut encoder = Encoder::new(self.role, text);
         let (mut sent, mut bytes, mut staging) = (Vec::new(), Vec::new(), Vec::new());
         let mut whole = true;
         for read in reads.into_iter().chain(ended.then_some(&[][..])) {
@@ -122,29 +149,28 @@ impl Terms {
             let left = input.len();
             bytes.drain(..bytes.len() - left);
         }
-        (self.shown(&sent).0, whole)
+        (self.said(&sent).shown, whole)
     }
 
-    /// What these frames show, and the Close that ends them.
-    pub(super) fn shown(self, frames: &[u8]) -> (Vec<Shown>, Option<Close>) {
-        let mut decoder = Decoder::new(Role::Client);
+    /// What these frames of adit's say to its WebSocket peer.
+    pub(super) fn said(self, frames: &[u8]) -> Said {
+        let mut decoder = self.decoder(self.peer());
         let mut bytes = frames.to_vec();
         let mut input = &mut bytes[..];
-        let mut shown = Vec::new();
-        while let Some(event) = decoder
-            .decode(&mut input)
-            .expect("a server keeps the rules")
-        {
+        let mut said = Said::default();
+        while let Some(event) = decoder.decode(&mut input).expect("adit keeps the rules") {
             match event {
-                Event::Chunk(chunk) => self.show(&chunk, &mut shown),
+                Event::Chunk(chunk) => self.show(&chunk, &mut said.shown),
+                Event::HalfClose => said.half_closed = true,
                 Event::Close(close) => {
                     assert!(input.is_empty(), "something is behind the Close");
-                    return (shown, Some(close));
+                    said.close = Some(close);
+                    break;
                 }
-                _ => {}
+                Event::Ping(_) | Event::Pong => {}
             }
         }
-        (shown, None)
+        said
     }
 
     fn show(self, chunk: &Chunk<'_>, shown: &mut Vec<Shown>) {

@@ -1,30 +1,29 @@
-//! A whole tunnel in memory, and a list of all that can happen to it.
+//! A whole tunnel in memory, in either role, and a list of all that can happen
+//! to it.
 //!
-//! The model is what its two codecs make of all that either side has sent, in
-//! one piece. Whatever the room, the stalls and the time, each side gets a
-//! front of that and nothing else; all of it, where nobody broke and nobody
-//! had to be given up; the tunnel holds no more memory than a read can become;
-//! and it always ends. Events come only for what is new, so one that the
-//! tunnel forgot leaves bytes behind.
+//! As in a session, one side speaks WebSocket and the other is a stream: a
+//! client and its backend, or the server that a local stream is led to and that
+//! stream. The model is what the two codecs make of all that either side has
+//! sent, in one piece. Whatever the room, the stalls and the time, each side
+//! gets a front of that and nothing else; all of it, where nobody broke and
+//! nobody had to be given up; the tunnel holds no more memory than a read can
+//! become; and it always ends. Events come only for what is new, so one that
+//! the tunnel forgot leaves bytes behind.
 
+mod judge;
+
+use super::far::Way;
 use super::model::Terms;
 use super::{Choices, Cuts};
-use crate::tunnel::ending::Ending;
+use crate::tunnel::approach::Failure;
 use crate::tunnel::policy::{Route, Timeouts};
-use crate::tunnel::world::{EOF, Fake, REQUEST, RESET, World, frame};
+use crate::tunnel::world::{EOF, Fake, REQUEST, RESET, World, frame_of};
 use crate::tunnel::{Need, Tunnel};
 use crate::wire::framing::Framing;
-use crate::wire::ws::{FrameType, InvalidUtf8, Text};
-use crate::wire::{Chunk, End, Frame, Gather, Kind};
+use crate::wire::ws::{FrameType, InvalidUtf8, Role, Text};
+use crate::wire::{Chunk, End, Frame, Gather, Kind, Next};
 use std::io::ErrorKind;
 use std::time::Duration;
-
-/// As much a tunnel may hold: what one read becomes in either direction, and
-/// pongs.
-const MOST_HELD: usize = 320 * 1024;
-
-/// As much a tunnel may hold at which nothing waits: heads that were cut.
-const LEAST_HELD: usize = 16 * 1024;
 
 /// As many bytes either side sends, so that a run stays short.
 const MOST_SENT: usize = 100_000;
@@ -39,17 +38,21 @@ const FRAME_TYPES: [FrameType; 4] = [
     FrameType::Mirror,
 ];
 
-/// Runs operations over a tunnel.
+/// Runs operations over the tunnel of a client that is served.
 pub(super) fn operations(bytes: &[u8]) {
-    let mut choices = Choices(bytes);
-    let mut run = Run::new(&mut choices);
+    run(Choices(bytes), None);
+}
+
+/// Runs operations over a tunnel: of a client that is served, or of a stream
+/// that is led to a server.
+pub(super) fn run(mut choices: Choices<'_>, way: Option<Way>) {
+    let mut run = Run::new(&mut choices, way);
     for _ in 0..OPERATIONS {
         if choices.0.is_empty() {
             break;
         }
         run.operate(&mut choices);
-        let held = run.world.tunnel.memory();
-        assert!(held <= MOST_HELD, "{held} bytes are held");
+        run.judge_memory();
     }
     run.settle();
     run.end();
@@ -57,17 +60,21 @@ pub(super) fn operations(bytes: &[u8]) {
 
 struct Run {
     world: World,
+    /// The side that speaks WebSocket, and the stream.
+    web: Fake,
+    plain: Fake,
     terms: Terms,
+    /// Where a stream is led.
+    way: Option<Way>,
     need: Need,
     /// Whether a backend was asked for.
     wanted: bool,
-    /// What the client has sent behind its request, and the backend.
+    /// What came over WebSocket, but for a client's request, and from the
+    /// stream.
     up: Vec<u8>,
     down: Vec<u8>,
-    client_ended: bool,
-    backend_ended: bool,
-    /// Whether the backend was connected.
-    open: bool,
+    web_ended: bool,
+    plain_ended: bool,
     /// Whether somebody broke, or may have been given up.
     lost: bool,
     /// Whether the last thing is that nobody moves any more.
@@ -75,7 +82,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(choices: &mut Choices<'_>) -> Run {
+    fn new(choices: &mut Choices<'_>, way: Option<Way>) -> Run {
         let framing = choices.one_of(Framing::ALL);
         let frame_type = choices.one_of(&FRAME_TYPES);
         let flags = choices.byte();
@@ -83,6 +90,10 @@ impl Run {
         let replaces = flags & 1 != 0 && frame_type != FrameType::Mirror;
         let invalid = [InvalidUtf8::Close, InvalidUtf8::Replace][usize::from(replaces)];
         let terms = Terms {
+            role: match way {
+                None => Role::Server,
+                Some(_) => Role::Client,
+            },
             framing,
             max_message: if flags & 2 == 0 { 1 << 20 } else { 1000 },
             text: Text {
@@ -105,87 +116,102 @@ impl Run {
                 ping: (flags & 16 != 0).then_some(Duration::from_secs(30)),
                 ..Timeouts::default()
             },
+            far: way.as_ref().map(Way::far),
             ..Route::default()
         };
         let mut world = World::connected(route);
         world.edges = true;
+        let (client, backend) = (world.client.clone(), world.backend.clone());
         if flags & 32 != 0 {
-            world.client.0.borrow_mut().room = 0;
-            world.backend.0.borrow_mut().room = 0;
+            let is_led = way.is_some() && flags & 128 != 0;
+            client.0.borrow_mut().room = 0;
+            // A server that answers at once has taken the request.
+            backend.0.borrow_mut().room = if is_led { 1024 } else { 0 };
         }
-        let mut request = REQUEST.to_vec();
-        if terms.half_close {
-            request.truncate(request.len() - 2);
-            request.extend_from_slice(b"Sec-WebSocket-Extensions: adit-half-close\r\n\r\n");
-        }
-        world.client_sends(&request);
+        let (web, plain) = match terms.role {
+            Role::Server => {
+                client.sends(&request(terms.half_close));
+                (client, backend)
+            }
+            Role::Client => (backend, client),
+        };
+        plain.0.borrow_mut().may_be_dropped = way.as_ref().is_some_and(Way::is_terminal);
         let mut run = Run {
             world,
+            web,
+            plain,
             terms,
+            way,
             need: Need::Event,
             wanted: false,
             up: Vec::new(),
             down: Vec::new(),
-            client_ended: false,
-            backend_ended: false,
-            open: false,
+            web_ended: false,
+            plain_ended: false,
             lost: false,
             stalls: flags & 64 != 0,
         };
         if flags & 128 != 0 {
             run.pump();
-            run.connect();
+            run.set_out();
+            run.answer(0, usize::MAX);
+            run.pump();
         }
         run
     }
 
     fn operate(&mut self, choices: &mut Choices<'_>) {
         match choices.byte() % 20 {
-            0..=2 => self.client_says(choices),
+            0..=2 => self.web_says(choices),
             3 => {
                 let len = choices.byte();
-                self.client_sends(choices.take(usize::from(len)));
+                self.web_sends(choices.take(usize::from(len)));
             }
             4 => {
                 let payload = vec![b'p'; usize::from(choices.byte() % 126)];
-                self.client_sends(&frame(0x89, &payload));
+                self.web_frame(0x89, &payload);
             }
-            5 => self.client_sends(&frame(0x88, &(choices.number() as u16).to_be_bytes())),
-            6 => self.client_ends(),
-            7 | 8 => self.backend_says(choices),
+            5 => self.web_frame(0x88, &(choices.number() as u16).to_be_bytes()),
+            6 => self.web_ends(),
+            7 | 8 => self.plain_says(choices),
             9 => {
                 let len = choices.byte();
-                self.backend_sends(choices.take(usize::from(len)));
+                self.plain_sends(choices.take(usize::from(len)));
             }
-            10 => self.backend_ends(),
-            11 | 12 => self.world.client.0.borrow_mut().make_room(room(choices)),
-            13 | 14 => self.world.backend.0.borrow_mut().make_room(room(choices)),
+            10 => self.plain_ends(),
+            11 | 12 => self.web.0.borrow_mut().make_room(room(choices)),
+            13 | 14 => self.plain.0.borrow_mut().make_room(room(choices)),
             15 => {
                 let need = self.world.turn();
                 self.note(need);
             }
             16 => self.pump(),
             17 => self.wait(Duration::from_millis(8 * choices.number() as u64)),
-            18 => self.connect(),
+            18 if self.world.approach.is_some() => self.answer(choices.byte(), choices.number()),
+            18 => self.set_out(),
             _ => self.misfortune(choices),
         }
     }
 
     fn misfortune(&mut self, choices: &mut Choices<'_>) {
         let flags = choices.byte();
+        let (web, plain) = match self.terms.role {
+            Role::Server => (true, self.is_there()),
+            Role::Client => (self.is_there(), true),
+        };
         match flags % 8 {
-            0 => {
-                self.client_ended = true;
-                breaks(&self.world.client, flags);
+            0 if web => {
+                self.web_ended = true;
+                breaks(&self.web, flags);
             }
-            1 if self.open => {
-                self.backend_ended = true;
-                breaks(&self.world.backend, flags);
+            1 if plain => {
+                self.plain_ended = true;
+                breaks(&self.plain, flags);
             }
-            2 if self.open => {
+            2 if plain => {
                 // As when a Unix socket is closed at the other end.
-                self.backend_ended = true;
-                let mut far = self.world.backend.0.borrow_mut();
+                self.plain_ended = true;
+                let mut far = self.plain.0.borrow_mut();
                 far.ends.get_or_insert(EOF);
                 far.refuses = Some(ErrorKind::BrokenPipe);
                 far.breaks = flags & 8 != 0;
@@ -198,7 +224,7 @@ impl Run {
     }
 
     /// A message of letters in frames, or what is left of it.
-    fn client_says(&mut self, choices: &mut Choices<'_>) {
+    fn web_says(&mut self, choices: &mut Choices<'_>) {
         let kind = choices.one_of(&[0x01, 0x02]);
         let (len, longest) = (choices.number(), choices.byte());
         let message = letters(self.up.len(), len);
@@ -214,24 +240,42 @@ impl Run {
         for (index, payload) in frames.into_iter().enumerate() {
             let opcode = if index == 0 { kind } else { 0 };
             let fin = if index == last { 0x80 } else { 0 };
-            self.client_sends(&frame(fin | opcode, payload));
+            self.web_frame(fin | opcode, payload);
         }
     }
 
-    fn client_sends(&mut self, bytes: &[u8]) {
-        if !self.client_ended && self.up.len() + bytes.len() <= MOST_SENT {
+    /// A frame, which comes behind a server's answer.
+    fn web_frame(&mut self, first: u8, payload: &[u8]) {
+        self.answer(0, usize::MAX);
+        self.web_sends(&frame_of(self.terms.peer(), first, payload));
+    }
+
+    fn web_sends(&mut self, bytes: &[u8]) {
+        // Nobody has gone to a server yet that is not there.
+        let is_there = self.way.is_none() || self.is_there();
+        if is_there && !self.web_ended && self.up.len() + bytes.len() <= MOST_SENT {
             self.up.extend_from_slice(bytes);
-            self.world.client_sends(bytes);
+            self.web.sends(bytes);
         }
     }
 
-    fn client_ends(&mut self) {
-        self.client_ended = true;
-        ends(&self.world.client);
+    fn web_ends(&mut self) {
+        if self.way.is_none() || self.is_there() {
+            self.web_ended = true;
+            ends(&self.web);
+        }
+    }
+
+    /// More of what a server says to the request.
+    fn answer(&mut self, kind: u8, most: usize) {
+        if let (Some(way), Some(_)) = (&mut self.way, &self.world.approach) {
+            let more = way.answer(kind, most, &self.web, self.terms.half_close);
+            self.web_sends(&more);
+        }
     }
 
     /// A message of letters as the framing has it.
-    fn backend_says(&mut self, choices: &mut Choices<'_>) {
+    fn plain_says(&mut self, choices: &mut Choices<'_>) {
         let mut message = letters(self.down.len(), choices.number());
         if self.terms.framing == Framing::Json {
             message = [b"\"", &message[..], b"\""].concat();
@@ -249,20 +293,30 @@ impl Run {
         let mut framer = self.terms.framing.framer(u64::MAX);
         if framer.encode(chunk, &mut out).is_ok() {
             let bytes = out.pieces().collect::<Vec<_>>().concat();
-            self.backend_sends(&bytes);
+            self.plain_sends(&bytes);
         }
     }
 
-    fn backend_sends(&mut self, bytes: &[u8]) {
-        if !self.backend_ended && self.down.len() + bytes.len() <= MOST_SENT {
+    fn plain_sends(&mut self, bytes: &[u8]) {
+        if !self.plain_ended && self.down.len() + bytes.len() <= MOST_SENT {
             self.down.extend_from_slice(bytes);
-            self.world.backend_sends(bytes);
+            self.plain.sends(bytes);
         }
     }
 
-    fn backend_ends(&mut self) {
-        self.backend_ended = true;
-        ends(&self.world.backend);
+    fn plain_ends(&mut self) {
+        self.plain_ended = true;
+        ends(&self.plain);
+    }
+
+    /// Whether there is somebody at the connection that adit made.
+    fn is_there(&self) -> bool {
+        self.world.approach.is_some() || self.is_open()
+    }
+
+    /// Whether there was a tunnel.
+    fn is_open(&self) -> bool {
+        self.world.agreed.is_some()
     }
 
     /// Pumps, and nothing is read for a side that takes nothing.
@@ -271,47 +325,64 @@ impl Run {
         let before = self.unread();
         let need = self.world.pump();
         self.note(need);
-        let open = self.world.tunnel.figures().is_some();
-        if open && self.world.ending().is_none() {
+        while self.need == Need::Turn {
+            let need = self.world.pump();
+            self.note(need);
+        }
+        let is_open = self.world.tunnel.figures().is_some();
+        if is_open && self.world.ending().is_none() {
             let after = self.unread();
             assert!(!stuck.0 || after.0 == before.0, "read for a stuck backend");
             assert!(!stuck.1 || after.1 == before.1, "read for a stuck client");
         }
     }
 
-    /// Whether something waits that the backend takes not, and the client.
-    fn stuck(&self) -> (bool, bool) {
-        let queued = self.world.tunnel.figures().map(|figures| figures.queued);
-        let (client, backend) = queued.unwrap_or_default();
-        // Who refuses for good has nothing waiting for it any more.
-        let full = |fake: &Fake| {
-            let far = fake.0.borrow();
-            far.room == 0 && far.refuses.is_none()
-        };
-        (
-            backend > 0 && full(&self.world.backend),
-            client > 0 && full(&self.world.client),
-        )
-    }
-
-    /// Bytes of the client that were not read, and of the backend.
-    fn unread(&self) -> (usize, usize) {
-        let unread = |fake: &Fake| fake.0.borrow().sends.len();
-        (unread(&self.world.client), unread(&self.world.backend))
-    }
-
     fn note(&mut self, need: Need) {
         self.wanted |= matches!(need, Need::Backend(_));
         self.need = need;
+        let failure = self.world.failure.take();
+        // Who is gone does not ask why.
+        if let Some(failure) = failure.filter(|_| need != Need::Nothing) {
+            self.strayed(&failure);
+        }
     }
 
-    fn connect(&mut self) {
-        if !self.open && self.wanted {
-            self.open = true;
-            self.world.backend.0.borrow_mut().came();
-            self.world.backend_is_there();
+    /// Sets out for the backend, once.
+    fn set_out(&mut self) {
+        if self.wanted && !self.is_there() && self.need != Need::Nothing {
+            let steps = self.way.as_ref().map(Way::steps);
+            self.world.set_out(steps.unwrap_or_default());
             self.pump();
         }
+    }
+
+    /// The way has led nowhere, or elsewhere.
+    fn strayed(&mut self, failure: &Failure) {
+        let way = self.way.as_mut().expect("no way to a backend is so long");
+        match failure {
+            Failure::Broken(_) => assert!(self.lost, "{failure}"),
+            Failure::Unwelcome(..) => {
+                let heard = way.hear(&self.web, &self.up).1;
+                let is_cut = self.web_ended && heard == Ok(Next::Listen);
+                assert!(is_cut || heard.is_err(), "{failure}");
+            }
+        }
+        if failure.location().is_some_and(|place| way.follow(place)) {
+            self.web = Fake::roomy();
+            self.world.backend = self.web.clone();
+            self.web_ended = false;
+            self.up.clear();
+            self.world.set_out(way.steps());
+            self.need = Need::Turn;
+            return;
+        }
+        let (refusal, why) = (failure.refusal(), failure.to_string());
+        self.world
+            .context(|tunnel, cx| tunnel.unreachable(&refusal, Some(&why), cx));
+        self.need = self.world.pump();
+        assert_eq!(self.need, Need::Nothing);
+        assert_eq!(self.world.tunnel.failure(), Some(&*why));
+        assert!(self.plain.0.borrow().reset, "the stream saw no reset");
     }
 
     fn wait(&mut self, time: Duration) {
@@ -320,96 +391,16 @@ impl Run {
         // Who took too long may have been given up.
         self.lost |= self.world.ending().is_some() || self.need == Need::Nothing;
     }
+}
 
-    /// Everybody takes all there is; then all that was owed has come.
-    fn settle(&mut self) {
-        if !self.open {
-            self.pump();
-            self.connect();
-        }
-        for fake in [&self.world.client, &self.world.backend] {
-            fake.0.borrow_mut().make_room(usize::MAX);
-        }
-        self.pump();
-        if self.open {
-            self.judge();
-        }
+/// What a client asks.
+fn request(half_close: bool) -> Vec<u8> {
+    let mut request = REQUEST.to_vec();
+    if half_close {
+        request.truncate(request.len() - 2);
+        request.extend_from_slice(b"Sec-WebSocket-Extensions: adit-half-close\r\n\r\n");
     }
-
-    fn judge(&self) {
-        let ending = self.world.ending();
-        let up = self.terms.up(&self.up);
-        let got = self.world.backend_received();
-        assert!(up.most.starts_with(&got), "the backend got something else");
-        let received = self.world.client.0.borrow().received.clone();
-        let opened = received.starts_with(b"HTTP/1.1 101 ");
-        let head = received.windows(4).position(|end| end == b"\r\n\r\n");
-        let sent = match head {
-            Some(at) if opened => &received[at + 4..],
-            _ => &[],
-        };
-        let down = self.terms.down(&self.down, self.backend_ended);
-        let (shown, close) = self.terms.shown(sent);
-        assert!(
-            down.most.starts_with(&shown),
-            "the client got something else"
-        );
-        if self.lost || self.need == Need::Nothing {
-            return;
-        }
-        assert!(got.len() >= up.least.len(), "the backend waits: {ending:?}");
-        let told = match ending {
-            // Nobody hears what comes after the Close.
-            Some(Ending::ClientClosed(_)) => true,
-            Some(Ending::ClientFault(_)) => return,
-            None | Some(Ending::ClientGone) => false,
-            Some(_) => true,
-        };
-        let owed = !matches!(ending, Some(Ending::ClientClosed(_)));
-        if owed && self.terms.text.frame_type != FrameType::Mirror {
-            assert!(
-                shown.len() >= down.least.len(),
-                "the client waits: {ending:?}"
-            );
-        }
-        assert!(close.is_some() || !told, "{ending:?} was not told");
-        if ending.is_none() {
-            assert!(
-                !self.client_ended && !self.backend_ended,
-                "an end was not seen"
-            );
-            let figures = self.world.tunnel.figures().expect("an open tunnel");
-            assert_eq!(figures.queued, (0, 0));
-            assert!(self.world.tunnel.memory() <= LEAST_HELD);
-        }
-    }
-
-    /// It ends because both sides do, or though neither does.
-    fn end(&mut self) {
-        if self.stalls {
-            for fake in [&self.world.client, &self.world.backend] {
-                fake.0.borrow_mut().room = 0;
-            }
-            self.world.context(Tunnel::leave);
-        } else {
-            self.client_ends();
-            self.backend_ends();
-        }
-        self.pump();
-        for _ in 0..8 {
-            if self.need == Need::Nothing {
-                break;
-            }
-            // Longer than any timeout.
-            self.need = self.world.after(Duration::from_secs(10));
-        }
-        assert_eq!(
-            self.need,
-            Need::Nothing,
-            "it never ends: {:?}",
-            self.world.tunnel
-        );
-    }
+    request
 }
 
 /// Room for some bytes, or for all there are.

@@ -1,0 +1,194 @@
+//! What has to hold of a tunnel, whatever has happened to it.
+
+use super::Run;
+use crate::tunnel::ending::Ending;
+use crate::tunnel::world::Fake;
+use crate::tunnel::{Need, Tunnel};
+use crate::wire::Next;
+use crate::wire::ws::{FrameType, Role};
+use std::time::Duration;
+
+/// As much a tunnel may hold: what one read becomes in either direction, and
+/// pongs. A client's shortest message has six bytes and a server's two, each of
+/// which can become a head.
+const fn most_held(role: Role) -> usize {
+    match role {
+        Role::Server => 320 * 1024,
+        Role::Client => 768 * 1024,
+    }
+}
+
+/// As much a tunnel may hold at which nothing waits: heads that were cut.
+const LEAST_HELD: usize = 16 * 1024;
+
+/// As much of a server's answer is read: a head, and one read.
+const MOST_HEARD: usize = 80 * 1024;
+
+impl Run {
+    pub(super) fn judge_memory(&self) {
+        let held = self.world.tunnel.memory();
+        assert!(held <= most_held(self.terms.role), "{held} bytes are held");
+        if self.world.approach.is_some() && !self.lost {
+            let heard = self.up.len() - self.web.0.borrow().sends.len();
+            assert!(heard <= MOST_HEARD, "{heard} bytes of an answer are held");
+        }
+    }
+
+    /// Whether something waits that the backend takes not, and the client.
+    pub(super) fn stuck(&self) -> (bool, bool) {
+        let queued = self.world.tunnel.figures().map(|figures| figures.queued);
+        let (client, backend) = queued.unwrap_or_default();
+        // Who refuses for good has nothing waiting for it any more.
+        let full = |fake: &Fake| {
+            let far = fake.0.borrow();
+            far.room == 0 && far.refuses.is_none()
+        };
+        (
+            backend > 0 && full(&self.world.backend),
+            client > 0 && full(&self.world.client),
+        )
+    }
+
+    /// Bytes of the client that were not read, and of the backend.
+    pub(super) fn unread(&self) -> (usize, usize) {
+        let unread = |fake: &Fake| fake.0.borrow().sends.len();
+        (unread(&self.world.client), unread(&self.world.backend))
+    }
+
+    /// Everybody takes all there is; then all that was owed has come.
+    pub(super) fn settle(&mut self) {
+        if !self.is_there() {
+            self.pump();
+            self.set_out();
+        }
+        for fake in [&self.web, &self.plain] {
+            fake.0.borrow_mut().make_room(usize::MAX);
+        }
+        self.pump();
+        if let Some(way) = &self.way {
+            let (agreed, heard) = way.hear(&self.web, &self.up);
+            if let Some(open) = &self.world.agreed {
+                assert_eq!(*open, agreed);
+                self.terms.half_close = agreed.half_close;
+                match heard {
+                    Ok(Next::Done(used)) => drop(self.up.drain(..used)),
+                    other => panic!("open after {other:?}"),
+                }
+            } else {
+                assert_eq!(self.plain.0.borrow().received, b"");
+                let waits = self.world.approach.is_some();
+                assert_eq!(waits, self.need != Need::Nothing);
+                let is_cut = !waits || (!self.web_ended && heard == Ok(Next::Listen));
+                assert!(is_cut, "its answer was not heard: {heard:?}");
+            }
+        }
+        if self.is_open() {
+            self.judge();
+        }
+    }
+
+    fn judge(&self) {
+        let ending = self.world.ending();
+        let up = self.terms.up(&self.up);
+        let got = &self.plain.0.borrow().received;
+        assert!(up.most.starts_with(got), "the stream got something else");
+        let down = self.terms.down(&self.down, self.plain_ended);
+        let said = self.terms.said(&self.frames());
+        assert!(
+            down.most.starts_with(&said.shown),
+            "the WebSocket peer got something else"
+        );
+        if self.lost || self.need == Need::Nothing {
+            return;
+        }
+        assert!(got.len() >= up.least.len(), "the stream waits: {ending:?}");
+        let (told, owed) = match ending {
+            // Nobody hears what comes after the Close.
+            Some(Ending::ClientClosed(_)) => (true, false),
+            Some(Ending::ClientFault(_)) => return,
+            // Nor after a server's end.
+            Some(Ending::ClientGone) => (false, self.terms.role == Role::Server),
+            None => (false, true),
+            Some(_) => (true, true),
+        };
+        if owed && self.terms.text.frame_type != FrameType::Mirror {
+            assert!(
+                said.shown.len() >= down.least.len(),
+                "the WebSocket peer waits: {ending:?}"
+            );
+        }
+        assert!(said.close.is_some() || !told, "{ending:?} was not told");
+        if self.web_ended {
+            assert!(self.plain.0.borrow().finished, "an end was not passed on");
+        }
+        if ending.is_none() {
+            let is_half = said.half_closed && self.plain_ended;
+            assert!(
+                !self.web_ended && self.plain_ended == is_half,
+                "an end was not seen"
+            );
+            let figures = self.world.tunnel.figures().expect("an open tunnel");
+            assert_eq!(figures.queued, (0, 0));
+            assert!(self.world.tunnel.memory() <= LEAST_HELD);
+        }
+    }
+
+    /// What came over WebSocket behind the handshake.
+    fn frames(&self) -> Vec<u8> {
+        let received = &self.web.0.borrow().received;
+        let opened = self.terms.role == Role::Client || received.starts_with(b"HTTP/1.1 101 ");
+        let head = received.windows(4).position(|end| end == b"\r\n\r\n");
+        match head {
+            Some(at) if opened => received[at + 4..].to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// It ends because both sides do, or though neither does.
+    pub(super) fn end(&mut self) {
+        if self.stalls {
+            for fake in [&self.web, &self.plain] {
+                fake.0.borrow_mut().room = 0;
+            }
+            self.world.context(Tunnel::leave);
+        } else {
+            self.web_ends();
+            // A terminal need not be waited for, once it is open.
+            let is_terminal = self.is_open() && self.plain.0.borrow().may_be_dropped;
+            if !is_terminal {
+                self.plain_ends();
+            }
+        }
+        self.pump();
+        for _ in 0..8 {
+            if self.need == Need::Nothing {
+                break;
+            }
+            // Longer than any timeout.
+            self.need = self.world.after(Duration::from_secs(10));
+        }
+        assert_eq!(
+            self.need,
+            Need::Nothing,
+            "it never ends: {:?}",
+            self.world.tunnel
+        );
+        if self.terms.role == Role::Client && self.is_open() {
+            self.judge_end();
+        }
+    }
+
+    /// What a program that was led to a server is told of it.
+    fn judge_end(&self) {
+        let web_finished = self.web.0.borrow().finished;
+        assert!(!web_finished || self.web_ended, "RFC 6455 section 7.1.1");
+        let plain = self.plain.0.borrow();
+        let is_whole = plain.received.len() >= self.terms.up(&self.up).least.len();
+        // Who closes its own end has lost nothing.
+        if self.world.tunnel.failure().is_none() && plain.refuses.is_none() {
+            assert!(is_whole, "bytes were lost, and nobody says so");
+            let said = self.terms.said(&self.frames());
+            assert!(said.close.is_some(), "left without a Close");
+        }
+    }
+}
