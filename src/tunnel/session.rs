@@ -122,7 +122,7 @@ impl<T: Transport> Session<T> {
     }
 
     /// What is wrong with the end; `None` if both sides have said all they
-    /// wanted to, and both Closes have passed.
+    /// wanted to, and the peer's Close has come.
     pub fn failure(&self) -> Option<&Ending> {
         match self.ending()? {
             clean if clean.is_clean() && !self.closed => Some(&Ending::ClientGone),
