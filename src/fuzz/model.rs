@@ -25,6 +25,14 @@ pub(super) struct Owed<T> {
     pub(super) most: Vec<T>,
 }
 
+/// Why nothing more comes over WebSocket.
+#[derive(Debug)]
+enum Stop {
+    Cut,
+    Fault,
+    Closed(Close),
+}
+
 /// What the WebSocket peer is shown: a byte, or that a message begins or ends.
 pub(super) type Shown = u16;
 const TEXT_BEGINS: Shown = 0x100;
@@ -60,17 +68,25 @@ impl Terms {
     }
 
     pub(super) fn up(self, sent: &[u8]) -> Owed<u8> {
-        let (least, whole) = self.upwards([sent]);
-        let most = match whole {
-            true => least.clone(),
-            false => self.upwards(sent.chunks(1)).0,
+        let (least, stop) = self.upwards([sent]);
+        let most = match stop {
+            Stop::Fault => self.upwards(sent.chunks(1)).0,
+            Stop::Cut | Stop::Closed(_) => least.clone(),
         };
         assert!(most.starts_with(&least));
         Owed { least, most }
     }
 
-    /// What the stream gets; whether the WebSocket peer broke no rule.
-    fn upwards<'r>(self, reads: impl IntoIterator<Item = &'r [u8]>) -> (Vec<u8>, bool) {
+    /// The Close of the WebSocket peer.
+    pub(super) fn close(self, sent: &[u8]) -> Option<Close> {
+        match self.upwards([sent]).1 {
+            Stop::Closed(close) => Some(close),
+            Stop::Cut | Stop::Fault => None,
+        }
+    }
+
+    /// What the stream gets, and what is behind that.
+    fn upwards<'r>(self, reads: impl IntoIterator<Item = &'r [u8]>) -> (Vec<u8>, Stop) {
         let mut decoder = self.decoder(self.role);
         let mut framer = self.framing.framer(self.max_message);
         let (mut got, mut bytes, mut staging) = (Vec::new(), Vec::new(), Vec::new());
@@ -83,22 +99,22 @@ impl Terms {
                     Ok(None) => break None,
                     Ok(Some(Event::Chunk(chunk))) => {
                         if framer.encode(chunk, &mut out).is_err() {
-                            break Some(false);
+                            break Some(Stop::Fault);
                         }
                     }
-                    Ok(Some(Event::Close(_))) => break Some(true),
+                    Ok(Some(Event::Close(close))) => break Some(Stop::Closed(close)),
                     Ok(Some(_)) => {}
-                    Err(_) => break Some(false),
+                    Err(_) => break Some(Stop::Fault),
                 }
             };
             out.pieces().for_each(|piece| got.extend_from_slice(piece));
             let left = input.len();
-            if let Some(whole) = done {
-                return (got, whole);
+            if let Some(stop) = done {
+                return (got, stop);
             }
             bytes.drain(..bytes.len() - left);
         }
-        (got, true)
+        (got, Stop::Cut)
     }
 
     pub(super) fn down(self, sent: &[u8], ended: bool) -> Owed<Shown> {

@@ -5,7 +5,7 @@ use crate::tunnel::ending::Ending;
 use crate::tunnel::world::Fake;
 use crate::tunnel::{Need, Tunnel};
 use crate::wire::Next;
-use crate::wire::ws::{FrameType, Role};
+use crate::wire::ws::{Close, FrameType, Role};
 use std::time::Duration;
 
 /// As much a tunnel may hold: what one read becomes in either direction, and
@@ -76,8 +76,8 @@ impl Run {
                 }
             } else {
                 assert_eq!(self.plain.0.borrow().received, b"");
-                let waits = self.world.approach.is_some();
-                assert_eq!(waits, self.need != Need::Nothing);
+                let waits = self.need != Need::Nothing;
+                assert!(!waits || self.world.approach.is_some());
                 let is_cut = !waits || (!self.web_ended && heard == Ok(Next::Listen));
                 assert!(is_cut, "its answer was not heard: {heard:?}");
             }
@@ -106,8 +106,12 @@ impl Run {
             // Nobody hears what comes after the Close.
             Some(Ending::ClientClosed(_)) => (true, false),
             Some(Ending::ClientFault(_)) => return,
-            // Nor after a server's end.
-            Some(Ending::ClientGone) => (false, self.terms.role == Role::Server),
+            // A client may still hear the answer; a server that has ended hears
+            // nothing.
+            Some(Ending::ClientGone) => match self.terms.role {
+                Role::Server => (false, true),
+                Role::Client => (true, false),
+            },
             None => (false, true),
             Some(_) => (true, true),
         };
@@ -151,15 +155,19 @@ impl Run {
                 fake.0.borrow_mut().room = 0;
             }
             self.world.context(Tunnel::leave);
+            self.pump();
+        } else if self.is_open() && self.plain.0.borrow().may_be_dropped {
+            self.web_ends();
+            self.pump();
+            // What it still answers to may be worth waiting for.
+            let is_fault = matches!(self.world.ending(), Some(Ending::ClientFault(_)));
+            let is_over = self.need == Need::Nothing;
+            assert!(is_over || is_fault || self.lost, "a terminal is waited for");
         } else {
             self.web_ends();
-            // A terminal need not be waited for, once it is open.
-            let is_terminal = self.is_open() && self.plain.0.borrow().may_be_dropped;
-            if !is_terminal {
-                self.plain_ends();
-            }
+            self.plain_ends();
+            self.pump();
         }
-        self.pump();
         for _ in 0..8 {
             if self.need == Need::Nothing {
                 break;
@@ -185,6 +193,8 @@ impl Run {
         if self.world.tunnel.failure().is_some() {
             return;
         }
+        let close = self.terms.close(&self.up).expect("no server has closed");
+        assert!(matches!(close, Close(None | Some(1000))), "{close:?}");
         // Who closes its own end has lost nothing, nor who does not hear that
         // what it closed is closed.
         if plain.refuses.is_none() {
