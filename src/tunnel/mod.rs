@@ -463,7 +463,7 @@ impl<T: Transport> Tunnel<T> {
         self.ended_well = !ending.is_misbehaviour();
         let role = session.role();
         if role == Role::Client {
-            let failure = |ending| report::failure((ending, role), &totals).into();
+            let failure = |ending| report::failure((&ending, role), &totals).into();
             self.phase = Phase::Over(session.failure().map(failure));
         }
         cx.tally.closed(self.place(), &totals, ending);

@@ -20,7 +20,7 @@ use super::policy::Timeouts;
 use super::relay::{Flow, Scratch, Stop, carry, relay};
 use crate::net::{Lent, Transport};
 use crate::wire::framing::Framer;
-use crate::wire::ws::{Connection, Role};
+use crate::wire::ws::{Close, Connection, Role};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -46,8 +46,8 @@ pub struct Session<T> {
     down: bool,
     /// Whether the WebSocket peer will send nothing more that counts.
     web_done: bool,
-    /// Whether it has sent a Close.
-    closed: bool,
+    /// The Close that it has sent.
+    closed: Option<Close>,
     /// Whether that side was ended behind the Close, or waits for the server's
     /// end.
     parted: bool,
@@ -92,7 +92,7 @@ impl<T: Transport> Session<T> {
             up: true,
             down: true,
             web_done: false,
-            closed: false,
+            closed: None,
             parted: false,
             last_chance: false,
             ending: None,
@@ -123,12 +123,15 @@ impl<T: Transport> Session<T> {
 
     /// What is wrong with the end; `None` if both sides have said all they
     /// wanted to, and the peer's Close has come.
-    pub fn failure(&self) -> Option<&Ending> {
-        match self.ending()? {
-            clean if clean.is_clean() && !self.closed => Some(&Ending::ClientGone),
-            clean if clean.is_clean() && self.plain.link.waiting() == 0 => None,
-            other => Some(other),
-        }
+    pub fn failure(&self) -> Option<Ending> {
+        // A good end is as good as the Close with which the peer answers.
+        let ending = match self.ending()? {
+            clean if clean.is_clean() => {
+                self.closed.map_or(Ending::ClientGone, Ending::ClientClosed)
+            }
+            other => other.clone(),
+        };
+        (!ending.is_clean() || self.plain.link.waiting() > 0).then_some(ending)
     }
 
     /// What went through.
@@ -316,7 +319,7 @@ impl<T: Transport> Session<T> {
         self.plain.link.finish();
         match stop {
             Stop::Closed(close) => {
-                self.closed = true;
+                self.closed = Some(close);
                 self.end(Ending::ClientClosed(close), now);
                 self.farewell = Some(now);
             }

@@ -124,3 +124,22 @@ fn a_slow_stream_bounds_the_queue_though_each_message_becomes_a_head() {
     assert_eq!(world.take_client_received(), head.repeat(500_000));
     assert_eq!(world.tunnel.memory(), 0, "an idle tunnel owns no buffer");
 }
+
+#[test]
+fn a_stream_that_ends_well_is_told_of_a_server_that_does_not() {
+    for (answer, failure) in [
+        (&b"\x88\x02\x03\xe8"[..], None),
+        (b"\x88\x00", None),
+        (b"\x88\x02\x03\xf3", Some("server close, 1011")),
+        (b"", Some("server gone without a close, 1006")),
+    ] {
+        let mut world = stream(false, Framing::Raw);
+        world.client.0.borrow_mut().ends = Some(EOF);
+        world.pump();
+        assert_eq!(world.ending(), Some(Ending::BackendEnded));
+        world.backend_sends(answer);
+        world.backend.0.borrow_mut().ends = Some(EOF);
+        assert_eq!(world.pump(), Need::Nothing);
+        assert_eq!(world.tunnel.failure(), failure);
+    }
+}
