@@ -139,7 +139,10 @@ check() {
     case $headers in
     *INTERP*) fail "$binary needs a loader" ;;
     *"type is DYN"* | *"type DYN"*) say "static, position independent" ;;
-    *) say "static, not position independent" ;;
+    *)
+        case $build_std$target in x86_64-* | aarch64-*) fail "$binary is not position independent" ;; esac
+        say "static, not position independent"
+        ;;
     esac
     if [ "${target%%-*}" != "$arch" ]; then
         say "not run: this machine is $arch"

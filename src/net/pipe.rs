@@ -43,15 +43,16 @@ impl Pipe {
             // Left behind by a connection that broke: nobody else's.
             *self = Pipe::default();
         }
-        match self.try_fill(from) {
-            Err(Errno::INVAL | Errno::NOSYS) => {
+        self.try_fill(from).map_err(|e| match e {
+            // PERM is what a filter of system calls says.
+            Errno::INVAL | Errno::NOSYS | Errno::PERM => {
                 self.unusable = true;
-                Err(io::ErrorKind::Unsupported.into())
+                io::ErrorKind::Unsupported.into()
             }
             // No pipe now, but maybe for the next read.
-            Err(Errno::MFILE | Errno::NFILE) => Err(io::ErrorKind::Unsupported.into()),
-            filled => Ok(filled?),
-        }
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM => io::ErrorKind::Unsupported.into(),
+            e => e.into(),
+        })
     }
 
     fn try_fill(&mut self, from: BorrowedFd<'_>) -> Result<usize, Errno> {
@@ -181,6 +182,17 @@ mod tests {
         sink.read_to_end(&mut seen).unwrap();
         seen.extend_from_slice(&rest);
         assert!(seen == expected, "{} of {}", seen.len(), expected.len());
+    }
+
+    #[test]
+    fn what_bytes_cannot_be_moved_from_is_said_once_and_not_asked_again() {
+        let mut pipe = Pipe::default();
+        assert!(pipe.is_usable());
+        // The kernel splices from nothing of this kind: EINVAL.
+        let epoll = rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC);
+        let refused = pipe.fill(epoll.unwrap().as_fd()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        assert!(!pipe.is_usable());
     }
 
     #[test]
