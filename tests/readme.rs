@@ -230,10 +230,10 @@ fn every_refusal_has_a_row_with_its_status() {
 #[test]
 fn every_ending_has_a_row_with_its_codes() {
     let faults = [
-        Fault::BackendTruncated,
-        Fault::BackendText,
-        Fault::BackendMalformed("a head line without a colon"),
-        Fault::BackendTooBig {
+        Fault::StreamTruncated,
+        Fault::StreamText,
+        Fault::StreamMalformed("a head line without a colon"),
+        Fault::StreamTooBig {
             len: 16_777_216,
             max: 1_048_576,
         },
@@ -246,9 +246,9 @@ fn every_ending_has_a_row_with_its_codes() {
         },
     ];
     let others = [
-        Ending::ClientGone,
-        Ending::BackendEnded,
-        Ending::BackendReset,
+        Ending::PeerGone,
+        Ending::StreamEnded,
+        Ending::StreamReset,
         Ending::Idle,
         Ending::Silent,
         Ending::GoingAway,
@@ -265,7 +265,7 @@ fn every_ending_has_a_row_with_its_codes() {
             "{row:?} is no row"
         );
     }
-    let closed = Ending::ClientClosed(Close(None));
+    let closed = Ending::PeerClosed(Close(None));
     assert!(has_row(&[&code(&closed.to_string())]));
 }
 

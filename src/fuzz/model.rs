@@ -67,10 +67,10 @@ impl Terms {
         decoder
     }
 
-    pub(super) fn up(self, sent: &[u8]) -> Owed<u8> {
-        let (least, stop) = self.upwards([sent]);
+    pub(super) fn to_stream(self, sent: &[u8]) -> Owed<u8> {
+        let (least, stop) = self.through_framer([sent]);
         let most = match stop {
-            Stop::Fault => self.upwards(sent.chunks(1)).0,
+            Stop::Fault => self.through_framer(sent.chunks(1)).0,
             Stop::Cut | Stop::Closed(_) => least.clone(),
         };
         assert!(most.starts_with(&least));
@@ -79,14 +79,14 @@ impl Terms {
 
     /// The Close of the WebSocket peer.
     pub(super) fn close(self, sent: &[u8]) -> Option<Close> {
-        match self.upwards([sent]).1 {
+        match self.through_framer([sent]).1 {
             Stop::Closed(close) => Some(close),
             Stop::Cut | Stop::Fault => None,
         }
     }
 
     /// What the stream gets, and what is behind that.
-    fn upwards<'r>(self, reads: impl IntoIterator<Item = &'r [u8]>) -> (Vec<u8>, Stop) {
+    fn through_framer<'r>(self, reads: impl IntoIterator<Item = &'r [u8]>) -> (Vec<u8>, Stop) {
         let mut decoder = self.decoder(self.role);
         let mut framer = self.framing.framer(self.max_message);
         let (mut got, mut bytes, mut staging) = (Vec::new(), Vec::new(), Vec::new());
@@ -117,18 +117,18 @@ impl Terms {
         (got, Stop::Cut)
     }
 
-    pub(super) fn down(self, sent: &[u8], ended: bool) -> Owed<Shown> {
-        let (least, whole) = self.downwards([sent], ended);
+    pub(super) fn to_peer(self, sent: &[u8], ended: bool) -> Owed<Shown> {
+        let (least, whole) = self.through_encoder([sent], ended);
         let most = match whole {
             true => least.clone(),
-            false => self.downwards(sent.chunks(1), ended).0,
+            false => self.through_encoder(sent.chunks(1), ended).0,
         };
         assert!(most.starts_with(&least));
         Owed { least, most }
     }
 
     /// What the WebSocket peer is shown; whether the stream broke no rule.
-    fn downwards<'r>(
+    fn through_encoder<'r>(
         self,
         reads: impl IntoIterator<Item = &'r [u8]>,
         ended: bool,

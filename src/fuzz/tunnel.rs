@@ -1,8 +1,8 @@
 //! A whole tunnel in memory, in either role, and a list of all that can happen
 //! to it.
 //!
-//! As in a session, one side speaks WebSocket and the other is a stream: a
-//! client and its backend, or the server that a local stream is led to and that
+//! As in a session, one side is the peer and the other the stream: a client
+//! and its backend, or the server that a local stream is led to and that
 //! stream. The model is what the two codecs make of all that either side has
 //! sent, in one piece. Whatever the room, the stalls and the time, each side
 //! gets a front of that and nothing else; all of it, where nobody broke and
@@ -60,21 +60,20 @@ pub(super) fn run(mut choices: Choices<'_>, way: Option<Way>) {
 
 struct Run {
     world: World,
-    /// The side that speaks WebSocket, and the stream.
-    web: Fake,
-    plain: Fake,
+    /// The side that speaks WebSocket, and the one that speaks a framing.
+    peer: Fake,
+    stream: Fake,
     terms: Terms,
     /// Where a stream is led.
     way: Option<Way>,
     need: Need,
     /// Whether a backend was asked for.
     wanted: bool,
-    /// What came over WebSocket, but for a client's request, and from the
-    /// stream.
-    up: Vec<u8>,
-    down: Vec<u8>,
-    web_ended: bool,
-    plain_ended: bool,
+    /// What the peer has sent, but for a client's request, and the stream.
+    from_peer: Vec<u8>,
+    from_stream: Vec<u8>,
+    peer_ended: bool,
+    stream_ended: bool,
     /// Whether somebody broke, or may have been given up.
     lost: bool,
     /// Whether the last thing is that nobody moves any more.
@@ -128,26 +127,26 @@ impl Run {
             // A server that answers at once has taken the request.
             backend.0.borrow_mut().room = if is_led { 1024 } else { 0 };
         }
-        let (web, plain) = match terms.role {
+        let (peer, stream) = match terms.role {
             Role::Server => {
                 client.sends(&request(terms.half_close));
                 (client, backend)
             }
             Role::Client => (backend, client),
         };
-        plain.0.borrow_mut().may_be_dropped = way.as_ref().is_some_and(Way::is_terminal);
+        stream.0.borrow_mut().may_be_dropped = way.as_ref().is_some_and(Way::is_terminal);
         let mut run = Run {
             world,
-            web,
-            plain,
+            peer,
+            stream,
             terms,
             way,
             need: Need::Event,
             wanted: false,
-            up: Vec::new(),
-            down: Vec::new(),
-            web_ended: false,
-            plain_ended: false,
+            from_peer: Vec::new(),
+            from_stream: Vec::new(),
+            peer_ended: false,
+            stream_ended: false,
             lost: false,
             stalls: flags & 64 != 0,
         };
@@ -162,25 +161,25 @@ impl Run {
 
     fn operate(&mut self, choices: &mut Choices<'_>) {
         match choices.byte() % 20 {
-            0..=2 => self.web_says(choices),
+            0..=2 => self.peer_says(choices),
             3 => {
                 let len = choices.byte();
-                self.web_sends(choices.take(usize::from(len)));
+                self.peer_sends(choices.take(usize::from(len)));
             }
             4 => {
                 let payload = vec![b'p'; usize::from(choices.byte() % 126)];
-                self.web_frame(0x89, &payload);
+                self.peer_frame(0x89, &payload);
             }
-            5 => self.web_frame(0x88, &(choices.number() as u16).to_be_bytes()),
-            6 => self.web_ends(),
-            7 | 8 => self.plain_says(choices),
+            5 => self.peer_frame(0x88, &(choices.number() as u16).to_be_bytes()),
+            6 => self.peer_ends(),
+            7 | 8 => self.stream_says(choices),
             9 => {
                 let len = choices.byte();
-                self.plain_sends(choices.take(usize::from(len)));
+                self.stream_sends(choices.take(usize::from(len)));
             }
-            10 => self.plain_ends(),
-            11 | 12 => self.web.0.borrow_mut().make_room(room(choices)),
-            13 | 14 => self.plain.0.borrow_mut().make_room(room(choices)),
+            10 => self.stream_ends(),
+            11 | 12 => self.peer.0.borrow_mut().make_room(room(choices)),
+            13 | 14 => self.stream.0.borrow_mut().make_room(room(choices)),
             15 => {
                 let need = self.world.turn();
                 self.note(need);
@@ -195,23 +194,23 @@ impl Run {
 
     fn misfortune(&mut self, choices: &mut Choices<'_>) {
         let flags = choices.byte();
-        let (web, plain) = match self.terms.role {
+        let (peer, stream) = match self.terms.role {
             Role::Server => (true, self.is_there()),
             Role::Client => (self.is_there(), true),
         };
         match flags % 8 {
-            0 if web => {
-                self.web_ended = true;
-                breaks(&self.web, flags);
+            0 if peer => {
+                self.peer_ended = true;
+                breaks(&self.peer, flags);
             }
-            1 if plain => {
-                self.plain_ended = true;
-                breaks(&self.plain, flags);
+            1 if stream => {
+                self.stream_ended = true;
+                breaks(&self.stream, flags);
             }
-            2 if plain => {
+            2 if stream => {
                 // As when a Unix socket is closed at the other end.
-                self.plain_ended = true;
-                let mut far = self.plain.0.borrow_mut();
+                self.stream_ended = true;
+                let mut far = self.stream.0.borrow_mut();
                 far.ends.get_or_insert(EOF);
                 far.refuses = Some(ErrorKind::BrokenPipe);
                 far.breaks = flags & 8 != 0;
@@ -224,10 +223,10 @@ impl Run {
     }
 
     /// A message of letters in frames, or what is left of it.
-    fn web_says(&mut self, choices: &mut Choices<'_>) {
+    fn peer_says(&mut self, choices: &mut Choices<'_>) {
         let kind = choices.one_of(&[0x01, 0x02]);
         let (len, longest) = (choices.number(), choices.byte());
-        let message = letters(self.up.len(), len);
+        let message = letters(self.from_peer.len(), len);
         let mut cuts = Cuts {
             longest: 1 + usize::from(longest) * 256,
             state: u32::from(longest),
@@ -240,43 +239,43 @@ impl Run {
         for (index, payload) in frames.into_iter().enumerate() {
             let opcode = if index == 0 { kind } else { 0 };
             let fin = if index == last { 0x80 } else { 0 };
-            self.web_frame(fin | opcode, payload);
+            self.peer_frame(fin | opcode, payload);
         }
     }
 
     /// A frame, which comes behind a server's answer.
-    fn web_frame(&mut self, first: u8, payload: &[u8]) {
+    fn peer_frame(&mut self, first: u8, payload: &[u8]) {
         self.answer(0, usize::MAX);
-        self.web_sends(&frame_of(self.terms.peer(), first, payload));
+        self.peer_sends(&frame_of(self.terms.peer(), first, payload));
     }
 
-    fn web_sends(&mut self, bytes: &[u8]) {
+    fn peer_sends(&mut self, bytes: &[u8]) {
         // Nobody has gone to a server yet that is not there.
         let is_there = self.way.is_none() || self.is_there();
-        if is_there && !self.web_ended && self.up.len() + bytes.len() <= MOST_SENT {
-            self.up.extend_from_slice(bytes);
-            self.web.sends(bytes);
+        if is_there && !self.peer_ended && self.from_peer.len() + bytes.len() <= MOST_SENT {
+            self.from_peer.extend_from_slice(bytes);
+            self.peer.sends(bytes);
         }
     }
 
-    fn web_ends(&mut self) {
+    fn peer_ends(&mut self) {
         if self.way.is_none() || self.is_there() {
-            self.web_ended = true;
-            ends(&self.web);
+            self.peer_ended = true;
+            ends(&self.peer);
         }
     }
 
     /// More of what a server says to the request.
     fn answer(&mut self, kind: u8, most: usize) {
         if let (Some(way), Some(_)) = (&mut self.way, &self.world.approach) {
-            let more = way.answer(kind, most, &self.web, self.terms.half_close);
-            self.web_sends(&more);
+            let more = way.answer(kind, most, &self.peer, self.terms.half_close);
+            self.peer_sends(&more);
         }
     }
 
     /// A message of letters as the framing has it.
-    fn plain_says(&mut self, choices: &mut Choices<'_>) {
-        let mut message = letters(self.down.len(), choices.number());
+    fn stream_says(&mut self, choices: &mut Choices<'_>) {
+        let mut message = letters(self.from_stream.len(), choices.number());
         if self.terms.framing == Framing::Json {
             message = [b"\"", &message[..], b"\""].concat();
         }
@@ -293,20 +292,20 @@ impl Run {
         let mut framer = self.terms.framing.framer(u64::MAX);
         if framer.encode(chunk, &mut out).is_ok() {
             let bytes = out.pieces().collect::<Vec<_>>().concat();
-            self.plain_sends(&bytes);
+            self.stream_sends(&bytes);
         }
     }
 
-    fn plain_sends(&mut self, bytes: &[u8]) {
-        if !self.plain_ended && self.down.len() + bytes.len() <= MOST_SENT {
-            self.down.extend_from_slice(bytes);
-            self.plain.sends(bytes);
+    fn stream_sends(&mut self, bytes: &[u8]) {
+        if !self.stream_ended && self.from_stream.len() + bytes.len() <= MOST_SENT {
+            self.from_stream.extend_from_slice(bytes);
+            self.stream.sends(bytes);
         }
     }
 
-    fn plain_ends(&mut self) {
-        self.plain_ended = true;
-        ends(&self.plain);
+    fn stream_ends(&mut self) {
+        self.stream_ended = true;
+        ends(&self.stream);
     }
 
     /// Whether there is somebody at the connection that adit made.
@@ -332,8 +331,11 @@ impl Run {
         let is_open = self.world.tunnel.figures().is_some();
         if is_open && self.world.ending().is_none() {
             let after = self.unread();
-            assert!(!stuck.0 || after.0 == before.0, "read for a stuck backend");
-            assert!(!stuck.1 || after.1 == before.1, "read for a stuck client");
+            assert!(!stuck.0 || after.0 == before.0, "read for a stuck upstream");
+            assert!(
+                !stuck.1 || after.1 == before.1,
+                "read for a stuck downstream"
+            );
         }
     }
 
@@ -362,16 +364,16 @@ impl Run {
         match failure {
             Failure::Broken(_) => assert!(self.lost, "{failure}"),
             Failure::Unwelcome(..) => {
-                let heard = way.hear(&self.web, &self.up).1;
-                let is_cut = self.web_ended && heard == Ok(Next::Listen);
+                let heard = way.hear(&self.peer, &self.from_peer).1;
+                let is_cut = self.peer_ended && heard == Ok(Next::Listen);
                 assert!(is_cut || heard.is_err(), "{failure}");
             }
         }
         if failure.location().is_some_and(|place| way.follow(place)) {
-            self.web = Fake::roomy();
-            self.world.backend = self.web.clone();
-            self.web_ended = false;
-            self.up.clear();
+            self.peer = Fake::roomy();
+            self.world.backend = self.peer.clone();
+            self.peer_ended = false;
+            self.from_peer.clear();
             self.world.set_out(way.steps());
             self.need = Need::Turn;
             return;
@@ -382,7 +384,7 @@ impl Run {
         self.need = self.world.pump();
         assert_eq!(self.need, Need::Nothing);
         assert_eq!(self.world.tunnel.failure(), Some(&*why));
-        assert!(self.plain.0.borrow().reset, "the stream saw no reset");
+        assert!(self.stream.0.borrow().reset, "the stream saw no reset");
     }
 
     fn wait(&mut self, time: Duration) {

@@ -62,7 +62,7 @@ pub(super) fn text(bytes: &[u8]) {
     let encoded = encode(&mut encoder, None, &cuts.cut(message), &mut wire);
     let lossy = String::from_utf8_lossy(message);
     if invalid == InvalidUtf8::Close && std::str::from_utf8(message).is_err() {
-        assert_eq!(encoded, Err(Fault::BackendText));
+        assert_eq!(encoded, Err(Fault::StreamText));
         return;
     }
     assert_eq!(encoded, Ok(()));

@@ -73,7 +73,7 @@ impl Server {
         };
         let key = self.table.vacant_key();
         let mut socket = Socket::new(stream);
-        let token = token_of(key, Side::Client);
+        let token = token_of(key, Side::Downstream);
         if let Err(e) = watch(self.poll.registry(), &mut socket, token) {
             error!("{label}: cannot watch the connection: {e}");
             return self.guard.leave(pass);
@@ -85,7 +85,7 @@ impl Server {
             readable: true,
             ..Readiness::default()
         };
-        tunnel.ready(Side::Client, perhaps);
+        tunnel.ready(Side::Downstream, perhaps);
         self.table.insert(Slot::new(tunnel, pass));
     }
 }

@@ -25,7 +25,7 @@ impl Server {
         let (rules, ways) = (&self.settings.routes[route], &self.ways[route]);
         let wanted = Wanted {
             label,
-            token: token_of(key, Side::Backend),
+            token: token_of(key, Side::Upstream),
             place: self.tally.place(route),
         };
         let mut dial = Dial::new(rules, &ways.backends, chosen, &self.backends, wanted);

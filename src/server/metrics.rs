@@ -62,16 +62,16 @@ pub struct Metric {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Open {
     tunnels: u64,
-    up: Traffic,
-    down: Traffic,
+    from_downstream: Traffic,
+    from_upstream: Traffic,
 }
 
 impl Open {
     /// Adds a tunnel.
     pub fn add(&mut self, totals: &Totals) {
         self.tunnels += 1;
-        self.up += totals.up;
-        self.down += totals.down;
+        self.from_downstream += totals.from_downstream;
+        self.from_upstream += totals.from_upstream;
     }
 }
 
@@ -411,10 +411,10 @@ impl Samples<'_> {
     fn traffic(&mut self, figures: &Figures<'_>, part: fn(&Traffic) -> u64) {
         for (ended, open) in figures.tally.routes().iter().zip(&figures.open) {
             let [route, subprotocol] = of(&ended.name);
-            let up = part(&ended.up) + part(&open.up);
-            let down = part(&ended.down) + part(&open.down);
-            self.add(&[route, subprotocol, "in"], up);
-            self.add(&[route, subprotocol, "out"], down);
+            let from_downstream = part(&ended.from_downstream) + part(&open.from_downstream);
+            let from_upstream = part(&ended.from_upstream) + part(&open.from_upstream);
+            self.add(&[route, subprotocol, "in"], from_downstream);
+            self.add(&[route, subprotocol, "out"], from_upstream);
         }
     }
 
@@ -490,8 +490,8 @@ mod tests {
         let mut open = Open::default();
         let moved = |messages, bytes| Traffic { messages, bytes };
         open.add(&Totals {
-            up: moved(3, 30),
-            down: moved(4, 4_000_000_000_000),
+            from_downstream: moved(3, 30),
+            from_upstream: moved(4, 4_000_000_000_000),
             untaken: 0,
         });
         text(&Figures {

@@ -43,7 +43,7 @@ impl Slot {
     /// Notes what an event said of one side.
     pub fn ready(&mut self, side: Side, seen: Readiness) {
         match &mut self.dial {
-            Some(dial) if side == Side::Backend => dial.ready(seen),
+            Some(dial) if side == Side::Upstream => dial.ready(seen),
             _ => self.tunnel.ready(side, seen),
         }
     }

@@ -24,15 +24,15 @@ pub const LISTENERS: Range<usize> = 2..1024;
 
 /// The token of a tunnel's connection.
 pub fn token_of(key: usize, side: Side) -> Token {
-    Token(LISTENERS.end + key * 2 + usize::from(side == Side::Backend))
+    Token(LISTENERS.end + key * 2 + usize::from(side == Side::Upstream))
 }
 
 /// The tunnel and side that a token stands for.
 pub fn tunnel_of(token: usize) -> (usize, Side) {
     let number = token - LISTENERS.end;
     let side = match number % 2 {
-        0 => Side::Client,
-        _ => Side::Backend,
+        0 => Side::Downstream,
+        _ => Side::Upstream,
     };
     (number / 2, side)
 }

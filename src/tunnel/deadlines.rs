@@ -12,7 +12,7 @@ use std::time::Instant;
 pub enum Due {
     /// Nothing yet.
     Nothing,
-    /// The client was not heard of for a ping interval: ask it.
+    /// The peer was not heard of for a ping interval: ask it.
     Ping,
     /// It was asked and said nothing for another one.
     Silent,
@@ -26,7 +26,7 @@ pub enum Due {
 #[derive(Debug)]
 pub struct Deadlines {
     timeouts: Timeouts,
-    /// When the client last gave a sign of life.
+    /// When the peer last gave a sign of life.
     heard: Instant,
     /// When it was asked for one since.
     pinged: Option<Instant>,
@@ -48,7 +48,7 @@ impl Deadlines {
         }
     }
 
-    /// The client gave a sign of life.
+    /// The peer gave a sign of life.
     pub fn heard(&mut self, now: Instant) {
         self.heard = now;
         self.pinged = None;
@@ -64,7 +64,7 @@ impl Deadlines {
         self.ending = Some(now);
     }
 
-    /// The client was asked for a sign of life.
+    /// The peer was asked for a sign of life.
     pub fn pinged(&mut self, now: Instant) {
         self.pinged = Some(now);
     }
@@ -82,8 +82,8 @@ impl Deadlines {
         sign.into_iter().chain(idle).min()
     }
 
-    /// What is due now. While nothing is read from the client, because the
-    /// backend takes nothing, its silence is no wonder (`deaf`).
+    /// What is due now. While nothing is read from the peer, because the
+    /// stream takes nothing, its silence is no wonder (`deaf`).
     pub fn due(&mut self, now: Instant, deaf: bool) -> Due {
         let passed = |since: Instant, most| now.saturating_duration_since(since) >= most;
         if let Some(since) = self.ending {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_client_is_asked_and_then_given_up() {
+    fn a_silent_peer_is_asked_and_then_given_up() {
         let (mut clock, start) = clock(Some(30), None);
         assert_eq!(clock.next(), Some(start + seconds(30)));
         assert_eq!(clock.due(start + seconds(29), false), Due::Nothing);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_not_listened_to_is_not_blamed_for_silence() {
+    fn a_peer_that_is_not_listened_to_is_not_blamed_for_silence() {
         let (mut clock, start) = clock(Some(30), None);
         for n in 1..100 {
             assert_eq!(clock.due(start + seconds(30 * n), true), Due::Ping);

@@ -1,22 +1,25 @@
 //! The endings after the 101: cause to close code, one table.
 //!
-//! | cause | Close to the client | in the log |
+//! | cause | Close to the peer | in the log |
 //! |---|---|---|
-//! | the client closes | its own code, or none if it gave none | its code, or 1005 |
-//! | the client is gone without a Close | 1000 once the backend has ended, or said nothing for `close-timeout` | 1006 |
-//! | the client breaks a rule | 1002, 1007 or 1009: the fault's own | the same |
-//! | the backend ends | 1000 | 1000 |
-//! | the backend resets the connection | 1011 | 1011 |
-//! | the backend breaks its framing | 1011 | 1011 |
+//! | the peer closes | its own code, or none if it gave none | its code, or 1005 |
+//! | the peer is gone without a Close | 1000 once the stream has ended, or said nothing for `close-timeout` | 1006 |
+//! | the peer breaks a rule | 1002, 1007 or 1009: the fault's own | the same |
+//! | the stream ends | 1000 | 1000 |
+//! | the stream resets the connection | 1011 | 1011 |
+//! | the stream breaks its framing | 1011 | 1011 |
 //! | no message for `idle-timeout` | 1001 | 1001 |
 //! | no sign of life for two `ping-interval`s | 1001 | 1001 |
 //! | adit is stopping | 1001 | 1001 |
 //!
-//! Where adit is the client, the server at the far end takes the client's place
-//! in this table, and the local side the backend's.
+//! The peer is whoever speaks WebSocket with adit, the stream whoever speaks a
+//! framing. To the user they have the names of their role: where adit is the
+//! server, the peer is its client and the stream the backend's; where it is the
+//! client, the peer is the server and the stream the local side. Metrics count by
+//! the names of the first.
 //!
-//! Whatever the cause, what was read before it is delivered first, the backend
-//! gets the end behind all that the client sent, and no socket is closed with
+//! Whatever the cause, what was read before it is delivered first, the stream
+//! gets the end behind all that the peer sent, and no socket is closed with
 //! bytes still queued.
 
 use crate::wire::Fault;
@@ -26,22 +29,22 @@ use std::fmt;
 /// Why an open tunnel ends; the first cause counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The client sent a Close.
-    ClientClosed(Close),
-    /// The client's connection ended or broke without a Close.
-    ClientGone,
-    /// The client broke a rule, or sent what the framing cannot carry.
-    ClientFault(Fault),
-    /// The backend ended its connection.
-    BackendEnded,
-    /// The backend's connection broke.
-    BackendReset,
-    /// The backend's bytes do not follow the framing, or are not the text they
+    /// The peer sent a Close.
+    PeerClosed(Close),
+    /// The peer's connection ended or broke without a Close.
+    PeerGone,
+    /// The peer broke a rule, or sent what the framing cannot carry.
+    PeerFault(Fault),
+    /// The stream ended.
+    StreamEnded,
+    /// The stream broke.
+    StreamReset,
+    /// The stream's bytes do not follow the framing, or are not the text they
     /// should be.
-    BackendFault(Fault),
+    StreamFault(Fault),
     /// No message in either direction for too long.
     Idle,
-    /// No sign of life from the client for too long.
+    /// No sign of life from the peer for too long.
     Silent,
     /// adit is stopping.
     GoingAway,
@@ -50,10 +53,10 @@ pub enum Ending {
 impl Ending {
     /// The ending that a codec's fault is.
     pub fn fault(fault: Fault) -> Ending {
-        if fault.is_backends() {
-            Ending::BackendFault(fault)
+        if fault.is_of_stream() {
+            Ending::StreamFault(fault)
         } else {
-            Ending::ClientFault(fault)
+            Ending::PeerFault(fault)
         }
     }
 
@@ -76,27 +79,27 @@ impl Ending {
     /// One word for the cause, to count by.
     pub fn cause(&self) -> &'static str {
         match self {
-            Ending::ClientClosed(_) => "client_close",
-            Ending::ClientGone => "client_gone",
-            Ending::ClientFault(_) => "client_fault",
-            Ending::BackendEnded => "backend_eof",
-            Ending::BackendReset => "backend_reset",
-            Ending::BackendFault(_) => "backend_fault",
+            Ending::PeerClosed(_) => "client_close",
+            Ending::PeerGone => "client_gone",
+            Ending::PeerFault(_) => "client_fault",
+            Ending::StreamEnded => "backend_eof",
+            Ending::StreamReset => "backend_reset",
+            Ending::StreamFault(_) => "backend_fault",
             Ending::Idle => "idle",
             Ending::Silent => "silent",
             Ending::GoingAway => "stopping",
         }
     }
 
-    /// What the Close frame to the client says.
+    /// What the Close frame to the peer says.
     pub fn close(&self) -> Close {
         match self {
-            Ending::ClientClosed(close) => *close,
-            Ending::ClientGone | Ending::BackendEnded => Close(Some(1000)),
-            Ending::ClientFault(fault) | Ending::BackendFault(fault) => {
+            Ending::PeerClosed(close) => *close,
+            Ending::PeerGone | Ending::StreamEnded => Close(Some(1000)),
+            Ending::PeerFault(fault) | Ending::StreamFault(fault) => {
                 Close(Some(fault.close_code()))
             }
-            Ending::BackendReset => Close(Some(1011)),
+            Ending::StreamReset => Close(Some(1011)),
             Ending::Idle | Ending::Silent | Ending::GoingAway => Close(Some(1001)),
         }
     }
@@ -104,16 +107,16 @@ impl Ending {
     /// The code that the log shows (RFC 6455 section 7.1.5).
     pub fn logged_code(&self) -> u16 {
         match self {
-            Ending::ClientGone => 1006,
+            Ending::PeerGone => 1006,
             _ => self.close().0.unwrap_or(1005),
         }
     }
 
     /// The reason in the Close frame: for people who read their browser's
-    /// console. A client that closed knows why.
+    /// console. A peer that closed knows why.
     pub fn reason(&self, role: Role) -> String {
         match self {
-            Ending::ClientClosed(_) | Ending::BackendEnded => String::new(),
+            Ending::PeerClosed(_) | Ending::StreamEnded => String::new(),
             other => other.told(role),
         }
     }
@@ -121,8 +124,8 @@ impl Ending {
     /// Whether both sides have said all they wanted to.
     pub fn is_clean(&self) -> bool {
         match self {
-            Ending::ClientClosed(Close(code)) => matches!(code, None | Some(1000)),
-            Ending::BackendEnded => true,
+            Ending::PeerClosed(Close(code)) => matches!(code, None | Some(1000)),
+            Ending::StreamEnded => true,
             _ => false,
         }
     }
@@ -131,11 +134,11 @@ impl Ending {
     pub fn told(&self, role: Role) -> String {
         let (peer, stream, own) = parties(role);
         match self {
-            Ending::ClientClosed(_) => format!("{peer} close"),
-            Ending::ClientGone => format!("{peer} gone without a close"),
-            Ending::ClientFault(fault) | Ending::BackendFault(fault) => fault.told(stream),
-            Ending::BackendEnded => format!("{stream} eof"),
-            Ending::BackendReset => format!("{stream} reset the connection"),
+            Ending::PeerClosed(_) => format!("{peer} close"),
+            Ending::PeerGone => format!("{peer} gone without a close"),
+            Ending::PeerFault(fault) | Ending::StreamFault(fault) => fault.told(stream),
+            Ending::StreamEnded => format!("{stream} eof"),
+            Ending::StreamReset => format!("{stream} reset the connection"),
             Ending::Idle => "idle for too long".to_owned(),
             Ending::Silent => format!("no sign of life from the {peer}"),
             Ending::GoingAway => format!("{own} is stopping"),
@@ -146,7 +149,7 @@ impl Ending {
     pub fn is_misbehaviour(&self) -> bool {
         matches!(
             self,
-            Ending::ClientFault(_) | Ending::BackendReset | Ending::BackendFault(_)
+            Ending::PeerFault(_) | Ending::StreamReset | Ending::StreamFault(_)
         )
     }
 }
@@ -178,16 +181,16 @@ mod tests {
             limit: "max-message",
         };
         let table = [
-            (Ending::ClientClosed(Close(Some(4321))), Some(4321), 4321),
-            (Ending::ClientClosed(Close(None)), None, 1005),
-            (Ending::ClientGone, Some(1000), 1006),
+            (Ending::PeerClosed(Close(Some(4321))), Some(4321), 4321),
+            (Ending::PeerClosed(Close(None)), None, 1005),
+            (Ending::PeerGone, Some(1000), 1006),
             (Ending::fault(Fault::Protocol("rule")), Some(1002), 1002),
             (Ending::fault(Fault::Text), Some(1007), 1007),
             (Ending::fault(too_big), Some(1009), 1009),
-            (Ending::BackendEnded, Some(1000), 1000),
-            (Ending::BackendReset, Some(1011), 1011),
-            (Ending::fault(Fault::BackendText), Some(1011), 1011),
-            (Ending::fault(Fault::BackendTruncated), Some(1011), 1011),
+            (Ending::StreamEnded, Some(1000), 1000),
+            (Ending::StreamReset, Some(1011), 1011),
+            (Ending::fault(Fault::StreamText), Some(1011), 1011),
+            (Ending::fault(Fault::StreamTruncated), Some(1011), 1011),
             (Ending::Idle, Some(1001), 1001),
             (Ending::Silent, Some(1001), 1001),
             (Ending::GoingAway, Some(1001), 1001),

@@ -57,7 +57,7 @@ impl Guest {
             agreed,
             early,
         } = arrival;
-        let (web, plain, early) = match self {
+        let (peer, stream, early) = match self {
             Guest::Web(hello) => {
                 gone_to.queue().push(&hello.preface);
                 came.queue().push(&http::switching_protocols(
@@ -74,7 +74,7 @@ impl Guest {
             }
         };
         let patient = terms.framing.carries_type();
-        let session = Session::new(web, (plain, framer), terms.timeouts, patient, now);
+        let session = Session::new(peer, (stream, framer), terms.timeouts, patient, now);
         (session, early)
     }
 }

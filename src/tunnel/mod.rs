@@ -77,10 +77,10 @@ const ERRANDS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Which of a tunnel's two connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The WebSocket client.
-    Client,
-    /// The backend.
-    Backend,
+    /// The one that came to adit: a WebSocket client's, or a local program's.
+    Downstream,
+    /// The one that adit made: to a backend, or to a WebSocket server.
+    Upstream,
 }
 
 /// What the loop lends to a tunnel for one turn.
@@ -163,7 +163,7 @@ pub struct Figures {
     pub place: usize,
     /// What went through.
     pub totals: Totals,
-    /// Bytes that wait for the client and for the backend.
+    /// Bytes that wait for downstream and for upstream.
     pub queued: (usize, usize),
 }
 
@@ -223,7 +223,7 @@ impl<T: Transport> Tunnel<T> {
                 | Phase::Dialling(link, _)
                 | Phase::Held(link, _)
                 | Phase::Answered(link),
-                Side::Client,
+                Side::Downstream,
             ) => link.ready(seen),
             _ => {}
         }

@@ -13,7 +13,7 @@ use crate::wire::{End, Fault, Gather};
 use std::io;
 
 /// Bytes of one read: the unmasking pass stays in the cache, and a fragment
-/// towards the client is no longer than a read.
+/// towards the peer is no longer than a read.
 const READ: usize = 64 * 1024;
 
 /// Reads of one direction until it is the next tunnel's turn.

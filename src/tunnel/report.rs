@@ -63,10 +63,10 @@ pub fn closed(label: Label, (ending, role): (&Ending, Role), totals: &Totals, la
         told(ending, role),
         tenths / 10,
         tenths % 10,
-        totals.up.messages,
-        totals.up.bytes,
-        totals.down.messages,
-        totals.down.bytes,
+        totals.from_downstream.messages,
+        totals.from_downstream.bytes,
+        totals.from_upstream.messages,
+        totals.from_upstream.bytes,
         lost(totals, role),
     );
 }

@@ -1,9 +1,10 @@
 //! An open tunnel: two endpoints, two directions, one ending.
 //!
-//! One endpoint speaks WebSocket, in either role: its peer is a client that is
-//! served, or a server that adit connected to. The other is a plain stream, the
-//! served backend's or the local program's. Which of them came first makes no
-//! difference here.
+//! One endpoint is the peer, which speaks WebSocket: a client that is served, or
+//! a server that adit connected to. The other is the stream, which speaks a
+//! framing: the served backend's, or the local program's. The one that came to
+//! adit is downstream, the one that adit went to upstream; which of the two the
+//! peer is makes a difference to totals and events only.
 //!
 //! Each direction relays until something ends it; from then on what its source
 //! still sends is dropped. The first cause is the tunnel's [`Ending`], and from
@@ -24,7 +25,7 @@ use crate::wire::ws::{Close, Connection, Role};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-/// After a client's fault in a framing that keeps every boundary, the answers
+/// After a peer's fault in a framing that keeps every boundary, the answers
 /// to what it sent before are waited for as long as this.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
 
@@ -34,21 +35,22 @@ const DISCARDS: usize = 4;
 /// An open tunnel.
 #[derive(Debug)]
 pub struct Session<T> {
-    /// The side that speaks WebSocket.
-    web: Endpoint<T>,
-    /// The side that speaks a framing.
-    plain: Endpoint<T>,
+    /// The endpoint that speaks WebSocket.
+    peer: Endpoint<T>,
+    /// The endpoint that speaks a framing.
+    stream: Endpoint<T>,
+    /// In which adit speaks WebSocket.
     role: Role,
     clock: Deadlines,
-    /// Whether what comes over WebSocket goes to the stream still.
-    up: bool,
-    /// Whether what comes from the stream goes over WebSocket still.
-    down: bool,
-    /// Whether the WebSocket peer will send nothing more that counts.
-    web_done: bool,
+    /// Whether what the peer sends goes to the stream still.
+    to_stream: bool,
+    /// Whether what the stream sends goes to the peer still.
+    to_peer: bool,
+    /// Whether the peer will send nothing more that counts.
+    peer_done: bool,
     /// The Close that it has sent.
     closed: Option<Close>,
-    /// Whether that side was ended behind the Close, or waits for the server's
+    /// Whether the peer's side was ended behind the Close, or waits for the server's
     /// end.
     parted: bool,
     /// Whether the tunnel is dropped when it is overdue again.
@@ -66,32 +68,32 @@ pub struct Session<T> {
 /// A tunnel's traffic, for the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Totals {
-    /// From who came to adit.
-    pub up: Traffic,
-    /// From whom adit went to.
-    pub down: Traffic,
-    /// Bytes that came over WebSocket and the stream has not taken.
+    /// What came from downstream.
+    pub from_downstream: Traffic,
+    /// What came from upstream.
+    pub from_upstream: Traffic,
+    /// Bytes of the peer's that the stream has not taken.
     pub untaken: usize,
 }
 
 impl<T: Transport> Session<T> {
-    /// A tunnel between a WebSocket and a stream. `patient`: whether answers
+    /// A tunnel between a peer and a stream. `patient`: whether answers
     /// are waited for after a fault of the peer's.
     pub fn new(
-        (web, connection): (Link<T>, Connection),
-        (plain, framer): (Link<T>, Framer),
+        (peer, connection): (Link<T>, Connection),
+        (stream, framer): (Link<T>, Framer),
         timeouts: Timeouts,
         patient: bool,
         now: Instant,
     ) -> Self {
         Session {
             role: connection.role(),
-            web: Endpoint::new(web, Codec::WebSocket(connection)),
-            plain: Endpoint::new(plain, Codec::Framing(framer)),
+            peer: Endpoint::new(peer, Codec::WebSocket(connection)),
+            stream: Endpoint::new(stream, Codec::Framing(framer)),
             clock: Deadlines::new(timeouts, now),
-            up: true,
-            down: true,
-            web_done: false,
+            to_stream: true,
+            to_peer: true,
+            peer_done: false,
             closed: None,
             parted: false,
             last_chance: false,
@@ -102,12 +104,20 @@ impl<T: Transport> Session<T> {
         }
     }
 
-    /// The side that came to adit, or the one that adit went to: a client that
-    /// is served comes over WebSocket, and a server is gone to.
+    /// The endpoint on this side: a client that is served is downstream, and a
+    /// server that adit connected to is upstream.
     pub fn side(&mut self, side: Side) -> &mut Endpoint<T> {
         match (self.role, side) {
-            (Role::Server, Side::Client) | (Role::Client, Side::Backend) => &mut self.web,
-            (Role::Server, Side::Backend) | (Role::Client, Side::Client) => &mut self.plain,
+            (Role::Server, Side::Downstream) | (Role::Client, Side::Upstream) => &mut self.peer,
+            (Role::Server, Side::Upstream) | (Role::Client, Side::Downstream) => &mut self.stream,
+        }
+    }
+
+    /// What belongs to the peer and to the stream, by side: downstream first.
+    fn by_side<V>(&self, peer: V, stream: V) -> (V, V) {
+        match self.role {
+            Role::Server => (peer, stream),
+            Role::Client => (stream, peer),
         }
     }
 
@@ -126,31 +136,27 @@ impl<T: Transport> Session<T> {
     pub fn failure(&self) -> Option<Ending> {
         // A good end is as good as the Close with which the peer answers.
         let ending = match self.ending()? {
-            clean if clean.is_clean() => {
-                self.closed.map_or(Ending::ClientGone, Ending::ClientClosed)
-            }
+            clean if clean.is_clean() => self.closed.map_or(Ending::PeerGone, Ending::PeerClosed),
             other => other.clone(),
         };
-        (!ending.is_clean() || self.plain.link.waiting() > 0).then_some(ending)
+        (!ending.is_clean() || self.stream.link.waiting() > 0).then_some(ending)
     }
 
     /// What went through.
     pub fn totals(&self) -> Totals {
-        let (up, down) = match self.role {
-            Role::Server => (self.web.traffic, self.plain.traffic),
-            Role::Client => (self.plain.traffic, self.web.traffic),
-        };
+        let (peer, stream) = self.moved();
+        let (from_downstream, from_upstream) = self.by_side(peer, stream);
         Totals {
-            up,
-            down,
-            untaken: self.plain.link.waiting(),
+            from_downstream,
+            from_upstream,
+            untaken: self.stream.link.waiting(),
         }
     }
 
-    /// Relays what came over WebSocket before the tunnel was open.
+    /// Relays what the peer sent before the tunnel was open.
     pub fn begin(&mut self, early: &mut [u8], scratch: &mut Scratch, now: Instant) {
-        if let Err(stop) = carry(&mut self.web, &mut self.plain, early, &mut scratch.made) {
-            self.up_ended(stop, now);
+        if let Err(stop) = carry(&mut self.peer, &mut self.stream, early, &mut scratch.made) {
+            self.ended_to_stream(stop, now);
         }
     }
 
@@ -158,19 +164,19 @@ impl<T: Transport> Session<T> {
     pub fn pump(&mut self, scratch: &mut Scratch, now: Instant) -> bool {
         self.notice_breaks(now);
         let (before, waited) = (self.moved(), self.waiting());
-        let up = self.pump_up(scratch, now);
-        let down = self.pump_down(scratch, now);
+        let more_to_stream = self.pump_to_stream(scratch, now);
+        let more_to_peer = self.pump_to_peer(scratch, now);
         let after = self.moved();
         if after != before {
             self.clock.moved(now);
         }
         // A peer that is only heard no more still gets its answers.
-        if self.ending.is_some() && self.down && after.1 != before.1 {
+        if self.ending.is_some() && self.to_peer && after.1 != before.1 {
             self.clock.ending(now);
         }
         // Nor is a peer cut off on its way to its own Close, as long as the
         // stream takes what it sends.
-        if self.ending() == Some(&Ending::BackendEnded) && !self.leaves && after.0 != before.0 {
+        if self.ending() == Some(&Ending::StreamEnded) && !self.leaves && after.0 != before.0 {
             self.clock.ending(now);
         }
         self.part(now);
@@ -179,19 +185,19 @@ impl<T: Transport> Session<T> {
             self.clock.ending(now);
             self.last_chance = false;
         }
-        if self.web.link.take_alive() {
+        if self.peer.link.take_alive() {
             self.clock.heard(now);
         }
-        up || down
+        more_to_stream || more_to_peer
     }
 
     /// Whether nothing is left to do.
     pub fn is_over(&self) -> bool {
         // A local program may never end its side, as a terminal does not; who
         // has no server any more need not wait for that.
-        let plain = &self.plain.link;
-        let is_left = self.role == Role::Client && plain.may_be_dropped();
-        self.web.link.is_over() && (plain.is_over() || is_left)
+        let stream = &self.stream.link;
+        let is_left = self.role == Role::Client && stream.may_be_dropped();
+        self.peer.link.is_over() && (stream.is_over() || is_left)
     }
 
     /// When the tunnel wants [`expire`](Self::expire) to be called.
@@ -201,11 +207,11 @@ impl<T: Transport> Session<T> {
 
     /// Does what is due; says whether the tunnel is to be dropped.
     pub fn expire(&mut self, now: Instant) -> bool {
-        let deaf = self.up && !self.plain.link.is_flushed();
+        let deaf = self.to_stream && !self.stream.link.is_flushed();
         match self.clock.due(now, deaf) {
             Due::Nothing => {}
             Due::Ping => {
-                self.web.ping();
+                self.peer.ping();
                 self.clock.pinged(now);
             }
             Due::Silent => self.leave(Ending::Silent, now),
@@ -224,11 +230,11 @@ impl<T: Transport> Session<T> {
         }
         self.last_chance = true;
         self.farewell = Some(now);
-        self.web_done = true;
-        self.up = false;
-        self.plain.link.finish();
-        self.web.link.try_again();
-        self.plain.link.try_again();
+        self.peer_done = true;
+        self.to_stream = false;
+        self.stream.link.finish();
+        self.peer.link.try_again();
+        self.stream.link.try_again();
         self.clock.ending(now);
         false
     }
@@ -236,13 +242,13 @@ impl<T: Transport> Session<T> {
     /// A side that broke is noticed though nothing is read from it, because
     /// the other one takes nothing. What it sent before may still be taken.
     fn notice_breaks(&mut self, now: Instant) {
-        if self.web.link.is_broken() && !self.plain.link.is_flushed() && self.ending.is_none() {
-            self.web.link.abandon();
-            self.down = false;
-            self.end(Ending::ClientGone, now);
+        if self.peer.link.is_broken() && !self.stream.link.is_flushed() && self.ending.is_none() {
+            self.peer.link.abandon();
+            self.to_peer = false;
+            self.end(Ending::PeerGone, now);
         }
-        if self.plain.link.is_broken() && !self.web.link.is_flushed() && self.ending.is_none() {
-            self.end(Ending::BackendReset, now);
+        if self.stream.link.is_broken() && !self.peer.link.is_flushed() && self.ending.is_none() {
+            self.end(Ending::StreamReset, now);
         }
     }
 
@@ -256,71 +262,72 @@ impl<T: Transport> Session<T> {
         self.leaves = true;
     }
 
-    /// Bytes that the WebSocket peer and the stream have not taken yet.
+    /// Bytes that the peer and the stream have not taken yet.
     fn waiting(&self) -> (usize, usize) {
-        (self.web.link.waiting(), self.plain.link.waiting())
+        (self.peer.link.waiting(), self.stream.link.waiting())
     }
 
     /// Whether less waits than before: for the peer, or for a stream that is
     /// given nothing new.
     fn comes_nearer(&self, before: (usize, usize)) -> bool {
-        let (web, plain) = self.waiting();
-        web < before.0 || (!self.up && plain < before.1)
+        let (peer, stream) = self.waiting();
+        peer < before.0 || (!self.to_stream && stream < before.1)
     }
 
+    /// What the peer and the stream have sent.
     fn moved(&self) -> (Traffic, Traffic) {
-        (self.web.traffic, self.plain.traffic)
+        (self.peer.traffic, self.stream.traffic)
     }
 
-    fn pump_up(&mut self, scratch: &mut Scratch, now: Instant) -> bool {
-        if !self.up {
-            return discard(&mut self.web, scratch);
+    fn pump_to_stream(&mut self, scratch: &mut Scratch, now: Instant) -> bool {
+        if !self.to_stream {
+            return discard(&mut self.peer, scratch);
         }
-        match relay(&mut self.web, &mut self.plain, scratch) {
+        match relay(&mut self.peer, &mut self.stream, scratch) {
             Flow::Waiting => false,
             Flow::Again => true,
             Flow::Ended(stop) => {
-                self.up_ended(stop, now);
+                self.ended_to_stream(stop, now);
                 true
             }
         }
     }
 
-    fn pump_down(&mut self, scratch: &mut Scratch, now: Instant) -> bool {
-        if !self.down {
-            return discard(&mut self.plain, scratch);
+    fn pump_to_peer(&mut self, scratch: &mut Scratch, now: Instant) -> bool {
+        if !self.to_peer {
+            return discard(&mut self.stream, scratch);
         }
-        match relay(&mut self.plain, &mut self.web, scratch) {
+        match relay(&mut self.stream, &mut self.peer, scratch) {
             Flow::Waiting => false,
             Flow::Again => true,
             Flow::Ended(stop) => {
-                self.down_ended(stop, now);
+                self.ended_to_peer(stop, now);
                 true
             }
         }
     }
 
-    /// From the WebSocket to the stream has ended.
-    fn up_ended(&mut self, stop: Stop, now: Instant) {
+    /// The direction to the stream has ended.
+    fn ended_to_stream(&mut self, stop: Stop, now: Instant) {
         if let Stop::DestinationBroken(e) = &stop {
             // What the stream sent before it broke is still read, and so is
             // the peer's Close. Had the stream ended first, that is the cause:
             // a write after its end brings `BrokenPipe`, not a reset.
             if e.kind() != ErrorKind::BrokenPipe {
-                self.end(Ending::BackendReset, now);
-            } else if !self.down {
+                self.end(Ending::StreamReset, now);
+            } else if !self.to_peer {
                 // It had ended, and still was to hear the answer.
-                self.end(Ending::BackendEnded, now);
+                self.end(Ending::StreamEnded, now);
             }
             return;
         }
-        self.up = false;
-        self.web_done = true;
-        self.plain.link.finish();
+        self.to_stream = false;
+        self.peer_done = true;
+        self.stream.link.finish();
         match stop {
             Stop::Closed(close) => {
                 self.closed = Some(close);
-                self.end(Ending::ClientClosed(close), now);
+                self.end(Ending::PeerClosed(close), now);
                 self.farewell = Some(now);
             }
             Stop::Fault(fault) => {
@@ -332,12 +339,12 @@ impl<T: Transport> Session<T> {
                 });
             }
             Stop::SourceBroken(_) => {
-                self.web.link.abandon();
-                self.down = false;
-                self.end(Ending::ClientGone, now);
+                self.peer.link.abandon();
+                self.to_peer = false;
+                self.end(Ending::PeerGone, now);
             }
             Stop::Eof | Stop::DestinationBroken(_) => {
-                self.end(Ending::ClientGone, now);
+                self.end(Ending::PeerGone, now);
                 // A client may still hear the answer; a server that has ended
                 // is gone (RFC 6455 section 7.1.1).
                 if self.role == Role::Client {
@@ -347,21 +354,21 @@ impl<T: Transport> Session<T> {
         }
     }
 
-    /// From the stream to the WebSocket has ended.
-    fn down_ended(&mut self, stop: Stop, now: Instant) {
-        self.down = false;
+    /// The direction to the peer has ended.
+    fn ended_to_peer(&mut self, stop: Stop, now: Instant) {
+        self.to_peer = false;
         match stop {
             // What the peer sent before it broke is still read.
-            Stop::DestinationBroken(_) => self.end(Ending::ClientGone, now),
+            Stop::DestinationBroken(_) => self.end(Ending::PeerGone, now),
             // The answer is still to come, and with it the end.
-            Stop::Eof if self.web.half_close() => {}
+            Stop::Eof if self.peer.half_close() => {}
             Stop::SourceBroken(e) if e.kind() != ErrorKind::BrokenPipe => {
-                self.plain.link.abandon();
-                self.end(Ending::BackendReset, now);
+                self.stream.link.abandon();
+                self.end(Ending::StreamReset, now);
             }
             Stop::Fault(fault) => self.end(Ending::fault(fault), now),
             Stop::Eof | Stop::Closed(_) | Stop::SourceBroken(_) => {
-                self.end(Ending::BackendEnded, now);
+                self.end(Ending::StreamEnded, now);
             }
         }
     }
@@ -372,46 +379,42 @@ impl<T: Transport> Session<T> {
         self.ending.get_or_insert_with(|| Box::new(cause));
     }
 
-    /// Sends the Close once it is due, and ends the WebSocket side once both
+    /// Sends the Close once it is due, and ends the peer's side once both
     /// Closes have passed: the server's end goes first (RFC 6455 section 7.1.1).
     fn part(&mut self, now: Instant) {
         let Some(ending) = &self.ending else {
             return;
         };
-        if !self.down || self.farewell.is_some_and(|at| now >= at) {
-            self.web.close(ending.close(), &ending.reason(self.role));
-            self.down = false;
+        if !self.to_peer || self.farewell.is_some_and(|at| now >= at) {
+            self.peer.close(ending.close(), &ending.reason(self.role));
+            self.to_peer = false;
             self.farewell = None;
-            if self.web_done {
+            if self.peer_done {
                 self.parted = true;
-                if self.role == Role::Server || self.web.link.has_ended() {
-                    self.web.link.finish();
+                if self.role == Role::Server || self.peer.link.has_ended() {
+                    self.peer.link.finish();
                 }
             }
         }
     }
 
     fn flush(&mut self, lent: &mut Lent, now: Instant) {
-        if let Err(e) = self.plain.flush(lent) {
-            self.up_ended(Stop::DestinationBroken(e), now);
+        if let Err(e) = self.stream.flush(lent) {
+            self.ended_to_stream(Stop::DestinationBroken(e), now);
         }
-        if let Err(e) = self.web.flush(lent) {
-            self.down_ended(Stop::DestinationBroken(e), now);
+        if let Err(e) = self.peer.flush(lent) {
+            self.ended_to_peer(Stop::DestinationBroken(e), now);
         }
     }
 
-    /// Bytes that the sockets of the client and of the backend have not taken.
+    /// Bytes that the sockets downstream and upstream have not taken.
     pub fn queued(&self) -> (usize, usize) {
-        let (web, plain) = (self.web.link.queued(), self.plain.link.queued());
-        match self.role {
-            Role::Server => (web, plain),
-            Role::Client => (plain, web),
-        }
+        self.by_side(self.peer.link.queued(), self.stream.link.queued())
     }
 
     /// Bytes of memory that the tunnel holds beside itself.
     pub fn memory(&self) -> usize {
-        self.web.memory() + self.plain.memory()
+        self.peer.memory() + self.stream.memory()
     }
 }
 

@@ -40,10 +40,10 @@ pub struct RouteTally {
     pub admitted: u64,
     /// Tunnels that were opened.
     pub opened: u64,
-    /// What clients sent over tunnels that have ended.
-    pub up: Traffic,
-    /// What backends sent over them.
-    pub down: Traffic,
+    /// What came from downstream over tunnels that have ended.
+    pub from_downstream: Traffic,
+    /// What came from upstream over them.
+    pub from_upstream: Traffic,
 }
 
 /// The TLS handshakes of clients.
@@ -114,8 +114,8 @@ impl Tally {
                 name,
                 admitted: 0,
                 opened: 0,
-                up: Traffic::default(),
-                down: Traffic::default(),
+                from_downstream: Traffic::default(),
+                from_upstream: Traffic::default(),
             });
             self.routes.len() - 1
         })
@@ -148,8 +148,8 @@ impl Tally {
     /// That tunnel has ended.
     pub fn closed(&mut self, place: usize, totals: &Totals, ending: &Ending) {
         if let Some(route) = self.routes.get_mut(place) {
-            route.up += totals.up;
-            route.down += totals.down;
+            route.from_downstream += totals.from_downstream;
+            route.from_upstream += totals.from_upstream;
         }
         let key = (ending.cause(), class(ending.logged_code()));
         *self.closes.entry(key).or_default() += 1;
@@ -232,12 +232,12 @@ mod tests {
         let mut tally = Tally::default();
         let before = tally.closes.len();
         let totals = Totals {
-            up: Traffic::default(),
-            down: Traffic::default(),
+            from_downstream: Traffic::default(),
+            from_upstream: Traffic::default(),
             untaken: 0,
         };
         for code in (1000..=1001).chain(3000..=4999) {
-            tally.closed(0, &totals, &Ending::ClientClosed(Close(Some(code))));
+            tally.closed(0, &totals, &Ending::PeerClosed(Close(Some(code))));
         }
         assert_eq!(tally.closes.len(), before + 4);
         assert_eq!(tally.closes[&("client_close", 4000)], 1000);

@@ -229,7 +229,7 @@ fn backend_eof_is_1000_behind_everything_it_sent() {
         .collect();
     assert_eq!(text, b"onetwo without end");
     assert_eq!(close_code(&got), Some(1000));
-    assert_eq!(world.ending(), Some(Ending::BackendEnded));
+    assert_eq!(world.ending(), Some(Ending::StreamEnded));
     assert!(
         !world.client.0.borrow().finished,
         "the client's Close is waited for"
@@ -349,7 +349,7 @@ fn a_client_that_ends_without_close_leaves_all_it_sent_and_gets_the_answer() {
     world.pump();
     assert_eq!(world.backend_received(), b"question\n");
     assert!(world.backend.0.borrow().finished);
-    assert_eq!(world.ending(), Some(Ending::ClientGone));
+    assert_eq!(world.ending(), Some(Ending::PeerGone));
     world.backend_sends(b"answer\n");
     world.backend.0.borrow_mut().ends = Some(EOF);
     assert_eq!(world.pump(), Need::Nothing);
@@ -548,7 +548,7 @@ fn a_broken_client_is_noticed_though_its_backend_takes_nothing() {
     world.pump();
     world.client.0.borrow_mut().breaks = true;
     world.pump();
-    assert_eq!(world.ending(), Some(Ending::ClientGone));
+    assert_eq!(world.ending(), Some(Ending::PeerGone));
     world.after(Duration::from_secs(5));
     assert_eq!(world.after(Duration::from_secs(5)), Need::Nothing);
 }
@@ -640,7 +640,7 @@ fn a_broken_backend_is_noticed_though_the_client_takes_nothing() {
     world.pump();
     world.backend.0.borrow_mut().breaks = true;
     world.pump();
-    assert_eq!(world.ending(), Some(Ending::BackendReset));
+    assert_eq!(world.ending(), Some(Ending::StreamReset));
     world.after(Duration::from_secs(5));
     assert_eq!(world.after(Duration::from_secs(5)), Need::Nothing);
 }

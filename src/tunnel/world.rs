@@ -179,6 +179,8 @@ pub(crate) const RESET: ErrorKind = ErrorKind::ConnectionReset;
 /// A tunnel and everything around it.
 pub(crate) struct World {
     pub(crate) tunnel: Tunnel<Fake>,
+    /// Downstream and upstream; in a stream's tunnel, the local program and the
+    /// server.
     pub(crate) client: Fake,
     pub(crate) backend: Fake,
     /// The way to the backend, while it is gone.
@@ -328,7 +330,10 @@ impl World {
 
     /// One turn, with events before it.
     pub(crate) fn turn(&mut self) -> Need {
-        for (side, fake) in [(Side::Client, &self.client), (Side::Backend, &self.backend)] {
+        for (side, fake) in [
+            (Side::Downstream, &self.client),
+            (Side::Upstream, &self.backend),
+        ] {
             let mut far = fake.0.borrow_mut();
             if self.edges && !std::mem::take(&mut far.news) {
                 continue;
@@ -341,7 +346,7 @@ impl World {
                 urgent: false,
             };
             match (&mut self.approach, side) {
-                (Some(approach), Side::Backend) => approach.ready(seen),
+                (Some(approach), Side::Upstream) => approach.ready(seen),
                 _ => self.tunnel.ready(side, seen),
             }
         }

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-/// What a codec refused, with what was seen against what is allowed. "Backend"
-/// is whoever speaks the framing.
+/// What a codec refused, with what was seen against what is allowed. The stream
+/// is the side that speaks the framing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The WebSocket peer broke a rule of RFC 6455 section 5.
@@ -23,19 +23,19 @@ pub enum Fault {
         /// What allows no more: an option's or a framing's name.
         limit: &'static str,
     },
-    /// The backend announced or began something that exceeds `max-message`.
-    BackendTooBig {
+    /// The stream announced or began something that exceeds `max-message`.
+    StreamTooBig {
         /// Bytes (or levels of nesting) seen.
         len: u64,
         /// As many as are allowed.
         max: u64,
     },
-    /// The backend's bytes do not follow the route's framing.
-    BackendMalformed(&'static str),
-    /// The backend's bytes are to be text and are not UTF-8.
-    BackendText,
-    /// The backend ended within a message.
-    BackendTruncated,
+    /// The stream's bytes do not follow its framing.
+    StreamMalformed(&'static str),
+    /// The stream's bytes are to be text and are not UTF-8.
+    StreamText,
+    /// The stream ended within a message.
+    StreamTruncated,
 }
 
 impl Fault {
@@ -45,21 +45,21 @@ impl Fault {
             Fault::Protocol(_) => 1002,
             Fault::Text => 1007,
             Fault::TooBig { .. } => 1009,
-            Fault::BackendTooBig { .. }
-            | Fault::BackendMalformed(_)
-            | Fault::BackendText
-            | Fault::BackendTruncated => 1011,
+            Fault::StreamTooBig { .. }
+            | Fault::StreamMalformed(_)
+            | Fault::StreamText
+            | Fault::StreamTruncated => 1011,
         }
     }
 
-    /// Whether the backend, rather than the WebSocket peer, is at fault.
-    pub fn is_backends(&self) -> bool {
+    /// Whether the stream, rather than the WebSocket peer, is at fault.
+    pub fn is_of_stream(&self) -> bool {
         self.close_code() == 1011
     }
 }
 
 impl Fault {
-    /// The fault in words; `stream` is what the framing's side is called.
+    /// The fault in words; `stream` is what that side is called.
     pub fn told(&self, stream: &str) -> String {
         match self {
             Fault::Protocol(rule) => (*rule).to_owned(),
@@ -67,14 +67,14 @@ impl Fault {
             Fault::TooBig { len, max, limit } => {
                 format!("message of {len} bytes exceeds {limit} {max}")
             }
-            Fault::BackendTooBig { len, max } => {
+            Fault::StreamTooBig { len, max } => {
                 format!("{stream} message of {len} exceeds max-message {max}")
             }
-            Fault::BackendMalformed(what) => format!("{stream} sent {what}"),
-            Fault::BackendText => {
+            Fault::StreamMalformed(what) => format!("{stream} sent {what}"),
+            Fault::StreamText => {
                 format!("{stream} text is not valid UTF-8: set frame-type or invalid-utf8")
             }
-            Fault::BackendTruncated => format!("{stream} ended within a message"),
+            Fault::StreamTruncated => format!("{stream} ended within a message"),
         }
     }
 }

@@ -29,27 +29,27 @@ impl Run {
         let held = self.world.tunnel.memory();
         assert!(held <= most_held(self.terms.role), "{held} bytes are held");
         if self.world.approach.is_some() && !self.lost {
-            let heard = self.up.len() - self.web.0.borrow().sends.len();
+            let heard = self.from_peer.len() - self.peer.0.borrow().sends.len();
             assert!(heard <= MOST_HEARD, "{heard} bytes of an answer are held");
         }
     }
 
-    /// Whether something waits that the backend takes not, and the client.
+    /// Whether something waits that upstream takes not, and downstream.
     pub(super) fn stuck(&self) -> (bool, bool) {
         let queued = self.world.tunnel.figures().map(|figures| figures.queued);
-        let (client, backend) = queued.unwrap_or_default();
+        let (downstream, upstream) = queued.unwrap_or_default();
         // Who refuses for good has nothing waiting for it any more.
         let full = |fake: &Fake| {
             let far = fake.0.borrow();
             far.room == 0 && far.refuses.is_none()
         };
         (
-            backend > 0 && full(&self.world.backend),
-            client > 0 && full(&self.world.client),
+            upstream > 0 && full(&self.world.backend),
+            downstream > 0 && full(&self.world.client),
         )
     }
 
-    /// Bytes of the client that were not read, and of the backend.
+    /// Bytes from downstream that were not read, and from upstream.
     pub(super) fn unread(&self) -> (usize, usize) {
         let unread = |fake: &Fake| fake.0.borrow().sends.len();
         (unread(&self.world.client), unread(&self.world.backend))
@@ -61,24 +61,24 @@ impl Run {
             self.pump();
             self.set_out();
         }
-        for fake in [&self.web, &self.plain] {
+        for fake in [&self.peer, &self.stream] {
             fake.0.borrow_mut().make_room(usize::MAX);
         }
         self.pump();
         if let Some(way) = &self.way {
-            let (agreed, heard) = way.hear(&self.web, &self.up);
+            let (agreed, heard) = way.hear(&self.peer, &self.from_peer);
             if let Some(open) = &self.world.agreed {
                 assert_eq!(*open, agreed);
                 self.terms.half_close = agreed.half_close;
                 match heard {
-                    Ok(Next::Done(used)) => drop(self.up.drain(..used)),
+                    Ok(Next::Done(used)) => drop(self.from_peer.drain(..used)),
                     other => panic!("open after {other:?}"),
                 }
             } else {
-                assert_eq!(self.plain.0.borrow().received, b"");
+                assert_eq!(self.stream.0.borrow().received, b"");
                 let waits = self.need != Need::Nothing;
                 assert!(!waits || self.world.approach.is_some());
-                let is_cut = !waits || (!self.web_ended && heard == Ok(Next::Listen));
+                let is_cut = !waits || (!self.peer_ended && heard == Ok(Next::Listen));
                 assert!(is_cut, "its answer was not heard: {heard:?}");
             }
         }
@@ -89,26 +89,32 @@ impl Run {
 
     fn judge(&self) {
         let ending = self.world.ending();
-        let up = self.terms.up(&self.up);
-        let got = &self.plain.0.borrow().received;
-        assert!(up.most.starts_with(got), "the stream got something else");
-        let down = self.terms.down(&self.down, self.plain_ended);
+        let to_stream = self.terms.to_stream(&self.from_peer);
+        let got = &self.stream.0.borrow().received;
+        assert!(
+            to_stream.most.starts_with(got),
+            "the stream got something else"
+        );
+        let to_peer = self.terms.to_peer(&self.from_stream, self.stream_ended);
         let said = self.terms.said(&self.frames());
         assert!(
-            down.most.starts_with(&said.shown),
+            to_peer.most.starts_with(&said.shown),
             "the WebSocket peer got something else"
         );
         if self.lost || self.need == Need::Nothing {
             return;
         }
-        assert!(got.len() >= up.least.len(), "the stream waits: {ending:?}");
+        assert!(
+            got.len() >= to_stream.least.len(),
+            "the stream waits: {ending:?}"
+        );
         let (told, owed) = match ending {
             // Nobody hears what comes after the Close.
-            Some(Ending::ClientClosed(_)) => (true, false),
-            Some(Ending::ClientFault(_)) => return,
+            Some(Ending::PeerClosed(_)) => (true, false),
+            Some(Ending::PeerFault(_)) => return,
             // A client may still hear the answer; a server that has ended hears
             // nothing.
-            Some(Ending::ClientGone) => match self.terms.role {
+            Some(Ending::PeerGone) => match self.terms.role {
                 Role::Server => (false, true),
                 Role::Client => (true, false),
             },
@@ -117,18 +123,18 @@ impl Run {
         };
         if owed && self.terms.text.frame_type != FrameType::Mirror {
             assert!(
-                said.shown.len() >= down.least.len(),
+                said.shown.len() >= to_peer.least.len(),
                 "the WebSocket peer waits: {ending:?}"
             );
         }
         assert!(said.close.is_some() || !told, "{ending:?} was not told");
-        if self.web_ended {
-            assert!(self.plain.0.borrow().finished, "an end was not passed on");
+        if self.peer_ended {
+            assert!(self.stream.0.borrow().finished, "an end was not passed on");
         }
         if ending.is_none() {
-            let is_half = said.half_closed && self.plain_ended;
+            let is_half = said.half_closed && self.stream_ended;
             assert!(
-                !self.web_ended && self.plain_ended == is_half,
+                !self.peer_ended && self.stream_ended == is_half,
                 "an end was not seen"
             );
             let figures = self.world.tunnel.figures().expect("an open tunnel");
@@ -139,7 +145,7 @@ impl Run {
 
     /// What came over WebSocket behind the handshake.
     fn frames(&self) -> Vec<u8> {
-        let received = &self.web.0.borrow().received;
+        let received = &self.peer.0.borrow().received;
         let opened = self.terms.role == Role::Client || received.starts_with(b"HTTP/1.1 101 ");
         let head = received.windows(4).position(|end| end == b"\r\n\r\n");
         match head {
@@ -151,21 +157,21 @@ impl Run {
     /// It ends because both sides do, or though neither does.
     pub(super) fn end(&mut self) {
         if self.stalls {
-            for fake in [&self.web, &self.plain] {
+            for fake in [&self.peer, &self.stream] {
                 fake.0.borrow_mut().room = 0;
             }
             self.world.context(Tunnel::leave);
             self.pump();
-        } else if self.is_open() && self.plain.0.borrow().may_be_dropped {
-            self.web_ends();
+        } else if self.is_open() && self.stream.0.borrow().may_be_dropped {
+            self.peer_ends();
             self.pump();
             // What it still answers to may be worth waiting for.
-            let is_fault = matches!(self.world.ending(), Some(Ending::ClientFault(_)));
+            let is_fault = matches!(self.world.ending(), Some(Ending::PeerFault(_)));
             let is_over = self.need == Need::Nothing;
             assert!(is_over || is_fault || self.lost, "a terminal is waited for");
         } else {
-            self.web_ends();
-            self.plain_ends();
+            self.peer_ends();
+            self.stream_ends();
             self.pump();
         }
         for _ in 0..8 {
@@ -188,20 +194,23 @@ impl Run {
 
     /// What a program that was led to a server is told of it.
     fn judge_end(&self) {
-        let (web, plain) = (self.web.0.borrow(), self.plain.0.borrow());
-        assert!(!web.finished || self.web_ended, "RFC 6455 section 7.1.1");
+        let (peer, stream) = (self.peer.0.borrow(), self.stream.0.borrow());
+        assert!(!peer.finished || self.peer_ended, "RFC 6455 section 7.1.1");
         if self.world.tunnel.failure().is_some() {
             return;
         }
-        let close = self.terms.close(&self.up).expect("no server has closed");
+        let close = self
+            .terms
+            .close(&self.from_peer)
+            .expect("no server has closed");
         assert!(matches!(close, Close(None | Some(1000))), "{close:?}");
         // Who closes its own end has lost nothing.
-        if plain.refuses.is_none() {
-            let owed = self.terms.up(&self.up).least;
-            assert!(plain.received.len() >= owed.len(), "bytes were lost");
+        if stream.refuses.is_none() {
+            let owed = self.terms.to_stream(&self.from_peer).least;
+            assert!(stream.received.len() >= owed.len(), "bytes were lost");
         }
         // Nor who has closed and did not take the answer.
-        if !self.lost && web.room > 0 {
+        if !self.lost && peer.room > 0 {
             let said = self.terms.said(&self.frames());
             assert!(said.close.is_some(), "left without a Close");
         }

@@ -136,7 +136,7 @@ fn a_stream_that_ends_well_is_told_of_a_server_that_does_not() {
         let mut world = stream(false, Framing::Raw);
         world.client.0.borrow_mut().ends = Some(EOF);
         world.pump();
-        assert_eq!(world.ending(), Some(Ending::BackendEnded));
+        assert_eq!(world.ending(), Some(Ending::StreamEnded));
         world.backend_sends(answer);
         world.backend.0.borrow_mut().ends = Some(EOF);
         assert_eq!(world.pump(), Need::Nothing);

@@ -70,7 +70,7 @@ impl Announced {
             };
             let max = self.max_message;
             if len > max {
-                return Err(Fault::BackendTooBig { len, max });
+                return Err(Fault::StreamTooBig { len, max });
             }
             if len > 0 && input.len() == size {
                 return Ok(None);
@@ -99,7 +99,7 @@ impl Announced {
     /// No message can end with the backend.
     pub(super) fn finish(&self, input: &[u8]) -> Result<Option<Chunk<'static>>, Fault> {
         if self.left > 0 || !input.is_empty() {
-            return Err(Fault::BackendTruncated);
+            return Err(Fault::StreamTruncated);
         }
         Ok(None)
     }

@@ -64,7 +64,7 @@ fn parse(input: &[u8]) -> Result<Option<Head>, Fault> {
         rest = &rest[len + 1..];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
-            let missing = Fault::BackendMalformed("a head without a Content-Length");
+            let missing = Fault::StreamMalformed("a head without a Content-Length");
             let message = message.ok_or(missing)?;
             return Ok(Some(Head { size, message }));
         }
@@ -72,14 +72,14 @@ fn parse(input: &[u8]) -> Result<Option<Head>, Fault> {
             continue;
         };
         if message.is_some_and(|message| message != length) {
-            return Err(Fault::BackendMalformed(
+            return Err(Fault::StreamMalformed(
                 "two Content-Lengths that differ in one head",
             ));
         }
         message = Some(length);
     }
     if input.len() > MAX_HEAD {
-        return Err(Fault::BackendMalformed(
+        return Err(Fault::StreamMalformed(
             "a Content-Length head of more than 8192 bytes",
         ));
     }
@@ -89,14 +89,14 @@ fn parse(input: &[u8]) -> Result<Option<Head>, Fault> {
 /// The length that a line of a head announces, if it is the line that does.
 fn parse_length(line: &[u8]) -> Result<Option<u64>, Fault> {
     let Some(colon) = line.iter().position(|&byte| byte == b':') else {
-        return Err(Fault::BackendMalformed("a head line without a colon"));
+        return Err(Fault::StreamMalformed("a head line without a colon"));
     };
     if !line[..colon].eq_ignore_ascii_case(b"content-length") {
         return Ok(None);
     }
     let digits = line[colon + 1..].trim_ascii();
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(Fault::BackendMalformed(
+        return Err(Fault::StreamMalformed(
             "a Content-Length that is not a number",
         ));
     }
@@ -174,24 +174,24 @@ mod tests {
         ];
         for (wire, what) in table {
             let wire = [b"Content-Length: 1\n\n.", *wire].concat();
-            let decoded = Decoded::untyped(&[b"."]).then(Fault::BackendMalformed(what));
+            let decoded = Decoded::untyped(&[b"."]).then(Fault::StreamMalformed(what));
             decode_at_every_cut(Framing::ContentLength, 3, &wire, &decoded);
         }
     }
 
     #[test]
     fn a_message_too_long_or_cut_short_is_a_fault() {
-        let too_big = |len| Fault::BackendTooBig { len, max: 3 };
+        let too_big = |len| Fault::StreamTooBig { len, max: 3 };
         let table: &[(&[u8], Fault)] = &[
             (b"Content-Length: 4\r\n\r\n", too_big(4)),
             (
                 b"Content-Length: 99999999999999999999\r\n\r\n",
                 too_big(u64::MAX),
             ),
-            (b"Content-Length: 3\r\n\r\nab", Fault::BackendTruncated),
-            (b"Content-Length: 3\r\n\r\n", Fault::BackendTruncated),
-            (b"Content-Length: 0\r\n\r", Fault::BackendTruncated),
-            (b"C", Fault::BackendTruncated),
+            (b"Content-Length: 3\r\n\r\nab", Fault::StreamTruncated),
+            (b"Content-Length: 3\r\n\r\n", Fault::StreamTruncated),
+            (b"Content-Length: 0\r\n\r", Fault::StreamTruncated),
+            (b"C", Fault::StreamTruncated),
         ];
         for (wire, fault) in table {
             let decoded = Decoded::untyped(&[]).then(fault.clone());
@@ -207,7 +207,7 @@ mod tests {
             format!("Content-Length: 1\r\nX:{filler}\r\n\r\na").into_bytes()
         };
         let decoded = |wire: &[u8], read| decode(Framing::ContentLength, 1, wire.chunks(read));
-        let refused = Fault::BackendMalformed("a Content-Length head of more than 8192 bytes");
+        let refused = Fault::StreamMalformed("a Content-Length head of more than 8192 bytes");
         for read in [100_000, 8192, 1000] {
             assert_eq!(decoded(&head(8192), read), Decoded::untyped(&[b"a"]));
             let refused = Decoded::untyped(&[]).then(refused.clone());

@@ -72,7 +72,7 @@ impl Json {
                 self.place = Place::Between;
                 Ok(Some(Chunk::untyped(&mut [], false, End::Message)))
             }
-            Place::Nested | Place::String | Place::Escape => Err(Fault::BackendTruncated),
+            Place::Nested | Place::String | Place::Escape => Err(Fault::StreamTruncated),
         }
     }
 
@@ -114,7 +114,7 @@ impl Json {
                 self.place_within()
             }
             (_, b'}' | b']' | b',' | b':') => {
-                return Err(Fault::BackendMalformed(
+                return Err(Fault::StreamMalformed(
                     "a bracket, comma or colon where a JSON value begins",
                 ));
             }
@@ -135,7 +135,7 @@ impl Json {
     fn check_depth(&self) -> Result<(), Fault> {
         let (len, max) = (self.depth, self.max_depth);
         if len > max {
-            return Err(Fault::BackendTooBig { len, max });
+            return Err(Fault::StreamTooBig { len, max });
         }
         Ok(())
     }
@@ -210,8 +210,8 @@ mod tests {
 
     #[test]
     fn what_is_no_value_or_ends_within_one_is_a_fault() {
-        let stray = Fault::BackendMalformed("a bracket, comma or colon where a JSON value begins");
-        let too_deep = Fault::BackendTooBig { len: 4, max: 3 };
+        let stray = Fault::StreamMalformed("a bracket, comma or colon where a JSON value begins");
+        let too_deep = Fault::StreamTooBig { len: 4, max: 3 };
         let table: &[(&str, &[&str], &Fault)] = &[
             (",", &[], &stray),
             ("{}]", &["{}"], &stray),
@@ -221,10 +221,10 @@ mod tests {
             (" }", &[], &stray),
             ("[[[]]][[[[]]]]", &["[[[]]]"], &too_deep),
             ("{\"a\":[{\"b\":[", &[], &too_deep),
-            ("{}{", &["{}"], &Fault::BackendTruncated),
-            ("[1, 2", &[], &Fault::BackendTruncated),
-            ("\"a", &[], &Fault::BackendTruncated),
-            ("[\"a\\", &[], &Fault::BackendTruncated),
+            ("{}{", &["{}"], &Fault::StreamTruncated),
+            ("[1, 2", &[], &Fault::StreamTruncated),
+            ("\"a", &[], &Fault::StreamTruncated),
+            ("[\"a\\", &[], &Fault::StreamTruncated),
         ];
         for (wire, messages, fault) in table {
             let messages: Vec<_> = messages.iter().map(|message| message.as_bytes()).collect();

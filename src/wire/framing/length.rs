@@ -174,20 +174,20 @@ mod tests {
                 U8,
                 b"\x01a\x03bcd",
                 &[b"a"],
-                Fault::BackendTooBig { len: 3, max: 2 },
+                Fault::StreamTooBig { len: 3, max: 2 },
             ),
             (
                 U32,
                 b"\xff\xff\xff\xff",
                 &[],
-                Fault::BackendTooBig {
+                Fault::StreamTooBig {
                     len: 0xffff_ffff,
                     max: 2,
                 },
             ),
-            (U8, b"\x01", &[], Fault::BackendTruncated),
-            (U8, b"\x02ab\x02a", &[b"ab"], Fault::BackendTruncated),
-            (U16, b"\x00", &[], Fault::BackendTruncated),
+            (U8, b"\x01", &[], Fault::StreamTruncated),
+            (U8, b"\x02ab\x02a", &[b"ab"], Fault::StreamTruncated),
+            (U16, b"\x00", &[], Fault::StreamTruncated),
         ];
         for (prefix, wire, messages, fault) in table {
             let decoded = Decoded::untyped(messages).then(fault.clone());

@@ -82,7 +82,7 @@ impl Record {
 
     pub(super) fn finish(&self, input: &[u8]) -> Result<Option<Chunk<'static>>, Fault> {
         if self.kind.is_some() || !input.is_empty() {
-            return Err(Fault::BackendTruncated);
+            return Err(Fault::StreamTruncated);
         }
         Ok(None)
     }
@@ -96,7 +96,7 @@ impl Record {
             let len = u64::from(u32::from_be_bytes([a, b, c, d]));
             let max = self.max_message;
             if len > max {
-                return Err(Fault::BackendTooBig { len, max });
+                return Err(Fault::StreamTooBig { len, max });
             }
             if len > 0 && input.len() == HEAD {
                 break;
@@ -113,7 +113,7 @@ impl Record {
     /// The type of the message that a record begins or continues (RFC 6455
     /// section 5.4).
     fn kind_of(&self, opcode: u8) -> Result<Kind, Fault> {
-        Err(Fault::BackendMalformed(match (opcode, self.kind) {
+        Err(Fault::StreamMalformed(match (opcode, self.kind) {
             (CONTINUATION, Some(kind)) => return Ok(kind),
             (TEXT, None) => return Ok(Kind::Text),
             (BINARY, None) => return Ok(Kind::Binary),
@@ -197,10 +197,10 @@ mod tests {
     #[test]
     fn records_that_make_no_message_are_a_fault() {
         let unknown =
-            Fault::BackendMalformed("a record that is neither text, binary nor a continuation");
-        let outside = Fault::BackendMalformed("a continuation record outside of a message");
-        let within = Fault::BackendMalformed("a record that begins a message within another");
-        let too_big = Fault::BackendTooBig { len: 3, max: 2 };
+            Fault::StreamMalformed("a record that is neither text, binary nor a continuation");
+        let outside = Fault::StreamMalformed("a continuation record outside of a message");
+        let within = Fault::StreamMalformed("a record that begins a message within another");
+        let too_big = Fault::StreamTooBig { len: 3, max: 2 };
         let table: &[(&[u8], &Fault)] = &[
             (b"\x83\0\0\0\0", &unknown),
             (b"\x88\0\0\0\0", &unknown),
@@ -212,11 +212,11 @@ mod tests {
             (b"\x01\0\0\0\0\x82\0\0\0\0", &within),
             (b"\x81\0\0\0\x03abc", &too_big),
             (b"\x01\0\0\0\x02ab\x80\0\0\0\x03cde", &too_big),
-            (b"\x81", &Fault::BackendTruncated),
-            (b"\x81\0\0\0\x02", &Fault::BackendTruncated),
-            (b"\x81\0\0\0\x02a", &Fault::BackendTruncated),
-            (b"\x01\0\0\0\x02ab", &Fault::BackendTruncated),
-            (b"\x01\0\0\0\0", &Fault::BackendTruncated),
+            (b"\x81", &Fault::StreamTruncated),
+            (b"\x81\0\0\0\x02", &Fault::StreamTruncated),
+            (b"\x81\0\0\0\x02a", &Fault::StreamTruncated),
+            (b"\x01\0\0\0\x02ab", &Fault::StreamTruncated),
+            (b"\x01\0\0\0\0", &Fault::StreamTruncated),
         ];
         for (wire, fault) in table {
             let wire = [b"\x81\0\0\0\x01.", *wire].concat();

@@ -44,7 +44,7 @@ impl Encoder {
     /// peer's latest message.
     ///
     /// # Errors
-    /// [`Fault::BackendText`] for text that is not UTF-8.
+    /// [`Fault::StreamText`] for text that is not UTF-8.
     #[inline]
     pub fn encode<'a>(
         &mut self,
@@ -87,7 +87,7 @@ impl Encoder {
     /// completed.
     ///
     /// # Errors
-    /// [`Fault::BackendText`] if that breaks the text.
+    /// [`Fault::StreamText`] if that breaks the text.
     pub fn finish(&mut self, out: &mut Gather<'_>) -> Result<(), Fault> {
         if self.held.tail().is_empty() {
             return Ok(());
@@ -110,7 +110,7 @@ impl Encoder {
         }
         self.held.take();
         match self.text.invalid {
-            InvalidUtf8::Close => Err(Fault::BackendText),
+            InvalidUtf8::Close => Err(Fault::StreamText),
             InvalidUtf8::Replace => {
                 self.replace(&[before.tail(), payload].concat(), end, out);
                 Ok(())

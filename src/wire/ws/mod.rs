@@ -122,7 +122,7 @@ impl Connection {
     /// nothing is appended (section 5.5.1).
     ///
     /// # Errors
-    /// [`Fault::BackendText`] for text that is not UTF-8.
+    /// [`Fault::StreamText`] for text that is not UTF-8.
     #[inline]
     pub fn encode<'a>(&mut self, chunk: Chunk<'a>, out: &mut Gather<'a>) -> Result<(), Fault> {
         if self.close_sent {
@@ -145,7 +145,7 @@ impl Connection {
     /// Ends the chunks for the peer: see [`Encoder::finish`].
     ///
     /// # Errors
-    /// [`Fault::BackendText`] for text that ends within a character.
+    /// [`Fault::StreamText`] for text that ends within a character.
     pub fn finish(&mut self, out: &mut Gather<'_>) -> Result<(), Fault> {
         if self.close_sent {
             return Ok(());

@@ -444,7 +444,7 @@ fn text_that_is_none_ends_the_connection_or_is_replaced() {
         let mut close = connection(Role::Server, FrameType::Text, InvalidUtf8::Close);
         assert_eq!(
             encode(&mut close, &chunks),
-            Err(Fault::BackendText),
+            Err(Fault::StreamText),
             "{chunks:x?}"
         );
         let mut replace = connection(Role::Server, FrameType::Text, InvalidUtf8::Replace);
