@@ -73,8 +73,8 @@ impl Guest {
                 ((gone_to, connection), came, early)
             }
         };
-        let patient = terms.framing.carries_type();
-        let session = Session::new(peer, (stream, framer), terms.timeouts, patient, now);
+        let waits = terms.framing.carries_type();
+        let session = Session::new(peer, (stream, framer), terms.timeouts, waits, now);
         (session, early)
     }
 }

@@ -33,6 +33,21 @@ const LAST_ANSWERS: Duration = Duration::from_millis(300);
 const DISCARDS: usize = 4;
 
 /// An open tunnel.
+///
+/// What may stand together:
+///
+/// | `to_stream` | `to_peer` | `closing` | |
+/// |---|---|---|---|
+/// | yes | yes | none | messages pass in both directions |
+/// | yes | no | none | the stream has ended, and a peer that knows half-closing goes on |
+/// | yes | yes | some | the stream has broken, or adit leaves: what was sent before is still read |
+/// | yes | no | some | the stream has ended, or the peer has broken: what the peer sent is still taken |
+/// | no | yes | some | the peer has ended: the stream was told, and may still answer |
+/// | no | no | some | nothing passes; what waits is flushed, and the ends are waited for |
+///
+/// A direction that has ended never begins again, nor does a tunnel that closes
+/// open again. While `to_stream` holds no Close of the peer's has come, and its
+/// side is not parted.
 #[derive(Debug)]
 pub struct Session<T> {
     /// The endpoint that speaks WebSocket.
@@ -46,23 +61,40 @@ pub struct Session<T> {
     to_stream: bool,
     /// Whether what the stream sends goes to the peer still.
     to_peer: bool,
-    /// Whether the peer will send nothing more that counts.
-    peer_done: bool,
-    /// The Close that it has sent.
+    /// Whether answers are waited for after a fault of the peer's.
+    waits_after_fault: bool,
+    /// How far the end is. Boxed: while messages pass there is none.
+    closing: Option<Box<Closing>>,
+}
+
+/// How far a tunnel is with its end.
+#[derive(Debug)]
+struct Closing {
+    cause: Ending,
+    /// When the Close is sent though the stream has not ended.
+    close_at: Option<Instant>,
+    /// The Close that the peer has sent.
     closed: Option<Close>,
-    /// Whether the peer's side was ended behind the Close, or waits for the server's
-    /// end.
+    /// Whether adit ends it, whatever the others are about.
+    leaves: bool,
+    /// Whether the peer's side was ended behind both Closes, or waits for the
+    /// server's end.
     parted: bool,
     /// Whether the tunnel is dropped when it is overdue again.
     last_chance: bool,
-    /// Boxed: while a tunnel waits there is none.
-    ending: Option<Box<Ending>>,
-    /// When the Close is sent though the stream has not ended.
-    farewell: Option<Instant>,
-    /// Whether it ends from this side, whatever the others are about.
-    leaves: bool,
-    /// Whether answers are waited for after a fault of the peer's.
-    patient: bool,
+}
+
+impl Closing {
+    fn new(cause: Ending) -> Self {
+        Closing {
+            cause,
+            close_at: None,
+            closed: None,
+            leaves: false,
+            parted: false,
+            last_chance: false,
+        }
+    }
 }
 
 /// A tunnel's traffic, for the log.
@@ -77,13 +109,13 @@ pub struct Totals {
 }
 
 impl<T: Transport> Session<T> {
-    /// A tunnel between a peer and a stream. `patient`: whether answers
-    /// are waited for after a fault of the peer's.
+    /// A tunnel between a peer and a stream. `waits_after_fault`: whether
+    /// answers are waited for after a fault of the peer's.
     pub fn new(
         (peer, connection): (Link<T>, Connection),
         (stream, framer): (Link<T>, Framer),
         timeouts: Timeouts,
-        patient: bool,
+        waits_after_fault: bool,
         now: Instant,
     ) -> Self {
         Session {
@@ -93,14 +125,8 @@ impl<T: Transport> Session<T> {
             clock: Deadlines::new(timeouts, now),
             to_stream: true,
             to_peer: true,
-            peer_done: false,
-            closed: None,
-            parted: false,
-            last_chance: false,
-            ending: None,
-            farewell: None,
-            leaves: false,
-            patient,
+            waits_after_fault,
+            closing: None,
         }
     }
 
@@ -128,15 +154,18 @@ impl<T: Transport> Session<T> {
 
     /// Why the tunnel ends; `None` while it does not.
     pub fn ending(&self) -> Option<&Ending> {
-        self.ending.as_deref()
+        self.closing.as_deref().map(|closing| &closing.cause)
     }
 
     /// What is wrong with the end; `None` if both sides have said all they
     /// wanted to, and the peer's Close has come.
     pub fn failure(&self) -> Option<Ending> {
+        let closing = self.closing.as_deref()?;
         // A good end is as good as the Close with which the peer answers.
-        let ending = match self.ending()? {
-            clean if clean.is_clean() => self.closed.map_or(Ending::PeerGone, Ending::PeerClosed),
+        let ending = match &closing.cause {
+            clean if clean.is_clean() => {
+                closing.closed.map_or(Ending::PeerGone, Ending::PeerClosed)
+            }
             other => other.clone(),
         };
         (!ending.is_clean() || self.stream.link.waiting() > 0).then_some(ending)
@@ -171,19 +200,21 @@ impl<T: Transport> Session<T> {
             self.clock.moved(now);
         }
         // A peer that is only heard no more still gets its answers.
-        if self.ending.is_some() && self.to_peer && after.1 != before.1 {
+        if self.closing.is_some() && self.to_peer && after.1 != before.1 {
             self.clock.ending(now);
         }
         // Nor is a peer cut off on its way to its own Close, as long as the
         // stream takes what it sends.
-        if self.ending() == Some(&Ending::StreamEnded) && !self.leaves && after.0 != before.0 {
+        if after.0 != before.0 && self.answers_end_of_stream() {
             self.clock.ending(now);
         }
         self.part(now);
         self.flush(&mut scratch.made.lent, now);
-        if self.comes_nearer(waited) && self.ending.is_some() {
-            self.clock.ending(now);
-            self.last_chance = false;
+        if self.comes_nearer(waited) {
+            if let Some(closing) = &mut self.closing {
+                self.clock.ending(now);
+                closing.last_chance = false;
+            }
         }
         if self.peer.link.take_alive() {
             self.clock.heard(now);
@@ -202,7 +233,8 @@ impl<T: Transport> Session<T> {
 
     /// When the tunnel wants [`expire`](Self::expire) to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        self.clock.next().into_iter().chain(self.farewell).min()
+        let close_at = self.closing.as_ref().and_then(|closing| closing.close_at);
+        self.clock.next().into_iter().chain(close_at).min()
     }
 
     /// Does what is due; says whether the tunnel is to be dropped.
@@ -225,12 +257,15 @@ impl<T: Transport> Session<T> {
     /// is told now, who took nothing is tried once more, and both have as long
     /// again; then the tunnel is dropped.
     fn overdue(&mut self, now: Instant) -> bool {
-        if self.last_chance || (self.parted && self.waiting() == (0, 0)) {
+        let waiting = self.waiting();
+        let Some(closing) = &mut self.closing else {
+            return false;
+        };
+        if closing.last_chance || (closing.parted && waiting == (0, 0)) {
             return true;
         }
-        self.last_chance = true;
-        self.farewell = Some(now);
-        self.peer_done = true;
+        closing.last_chance = true;
+        closing.close_at = Some(now);
         self.to_stream = false;
         self.stream.link.finish();
         self.peer.link.try_again();
@@ -242,12 +277,12 @@ impl<T: Transport> Session<T> {
     /// A side that broke is noticed though nothing is read from it, because
     /// the other one takes nothing. What it sent before may still be taken.
     fn notice_breaks(&mut self, now: Instant) {
-        if self.peer.link.is_broken() && !self.stream.link.is_flushed() && self.ending.is_none() {
+        if self.peer.link.is_broken() && !self.stream.link.is_flushed() && self.closing.is_none() {
             self.peer.link.abandon();
             self.to_peer = false;
             self.end(Ending::PeerGone, now);
         }
-        if self.stream.link.is_broken() && !self.peer.link.is_flushed() && self.ending.is_none() {
+        if self.stream.link.is_broken() && !self.peer.link.is_flushed() && self.closing.is_none() {
             self.end(Ending::StreamReset, now);
         }
     }
@@ -255,11 +290,19 @@ impl<T: Transport> Session<T> {
     /// Ends the tunnel from this side: the peer is told at once, and what it
     /// sends until it answers still reaches the stream.
     pub fn leave(&mut self, cause: Ending, now: Instant) {
-        if self.ending.is_none() {
-            self.end(cause, now);
-        }
-        self.farewell = Some(now);
-        self.leaves = true;
+        let closing = match self.closing.as_deref_mut() {
+            Some(closing) => closing,
+            None => self.end(cause, now),
+        };
+        closing.close_at = Some(now);
+        closing.leaves = true;
+    }
+
+    /// Whether the peer was told that the stream has ended, and has its time to
+    /// answer.
+    fn answers_end_of_stream(&self) -> bool {
+        let closing = self.closing.as_deref();
+        closing.is_some_and(|closing| closing.cause == Ending::StreamEnded && !closing.leaves)
     }
 
     /// Bytes that the peer and the stream have not taken yet.
@@ -322,21 +365,19 @@ impl<T: Transport> Session<T> {
             return;
         }
         self.to_stream = false;
-        self.peer_done = true;
         self.stream.link.finish();
         match stop {
             Stop::Closed(close) => {
-                self.closed = Some(close);
-                self.end(Ending::PeerClosed(close), now);
-                self.farewell = Some(now);
+                let closing = self.end(Ending::PeerClosed(close), now);
+                closing.closed = Some(close);
+                closing.close_at = Some(now);
             }
             Stop::Fault(fault) => {
-                self.end(Ending::fault(fault), now);
-                self.farewell = Some(if self.patient {
-                    now + LAST_ANSWERS
-                } else {
-                    now
-                });
+                let close_at = match self.waits_after_fault {
+                    true => now + LAST_ANSWERS,
+                    false => now,
+                };
+                self.end(Ending::fault(fault), now).close_at = Some(close_at);
             }
             Stop::SourceBroken(_) => {
                 self.peer.link.abandon();
@@ -344,11 +385,12 @@ impl<T: Transport> Session<T> {
                 self.end(Ending::PeerGone, now);
             }
             Stop::Eof | Stop::DestinationBroken(_) => {
-                self.end(Ending::PeerGone, now);
+                let role = self.role;
+                let closing = self.end(Ending::PeerGone, now);
                 // A client may still hear the answer; a server that has ended
                 // is gone (RFC 6455 section 7.1.1).
-                if self.role == Role::Client {
-                    self.farewell = Some(now);
+                if role == Role::Client {
+                    closing.close_at = Some(now);
                 }
             }
         }
@@ -359,14 +401,18 @@ impl<T: Transport> Session<T> {
         self.to_peer = false;
         match stop {
             // What the peer sent before it broke is still read.
-            Stop::DestinationBroken(_) => self.end(Ending::PeerGone, now),
+            Stop::DestinationBroken(_) => {
+                self.end(Ending::PeerGone, now);
+            }
             // The answer is still to come, and with it the end.
             Stop::Eof if self.peer.half_close() => {}
             Stop::SourceBroken(e) if e.kind() != ErrorKind::BrokenPipe => {
                 self.stream.link.abandon();
                 self.end(Ending::StreamReset, now);
             }
-            Stop::Fault(fault) => self.end(Ending::fault(fault), now),
+            Stop::Fault(fault) => {
+                self.end(Ending::fault(fault), now);
+            }
             Stop::Eof | Stop::Closed(_) | Stop::SourceBroken(_) => {
                 self.end(Ending::StreamEnded, now);
             }
@@ -374,23 +420,25 @@ impl<T: Transport> Session<T> {
     }
 
     /// Notes the cause, if it is the first, and starts the clock of the end.
-    fn end(&mut self, cause: Ending, now: Instant) {
+    fn end(&mut self, cause: Ending, now: Instant) -> &mut Closing {
         self.clock.ending(now);
-        self.ending.get_or_insert_with(|| Box::new(cause));
+        self.closing
+            .get_or_insert_with(|| Box::new(Closing::new(cause)))
     }
 
     /// Sends the Close once it is due, and ends the peer's side once both
     /// Closes have passed: the server's end goes first (RFC 6455 section 7.1.1).
     fn part(&mut self, now: Instant) {
-        let Some(ending) = &self.ending else {
+        let Some(closing) = &mut self.closing else {
             return;
         };
-        if !self.to_peer || self.farewell.is_some_and(|at| now >= at) {
-            self.peer.close(ending.close(), &ending.reason(self.role));
+        if !self.to_peer || closing.close_at.is_some_and(|at| now >= at) {
+            let cause = &closing.cause;
+            self.peer.close(cause.close(), &cause.reason(self.role));
             self.to_peer = false;
-            self.farewell = None;
-            if self.peer_done {
-                self.parted = true;
+            closing.close_at = None;
+            if !self.to_stream {
+                closing.parted = true;
                 if self.role == Role::Server || self.peer.link.has_ended() {
                     self.peer.link.finish();
                 }
