@@ -17,8 +17,8 @@ use crate::net::tls_files::ClientTls;
 use crate::server::Settings;
 use crate::server::settings::{Confinement, ListenerSettings, Sandbox};
 use crate::tunnel::access::Secret;
-use crate::tunnel::far::{Far, MOST_REDIRECTS, Proxies, basic};
 use crate::tunnel::policy::Route;
+use crate::tunnel::remote::{MOST_REDIRECTS, Proxies, Remote, basic};
 use crate::url::{Credentials, Url};
 use crate::wire::ws::handshake::is_token;
 
@@ -203,8 +203,8 @@ pub fn settings(
         return Err(errors);
     };
     match draft.build(url, variable) {
-        Ok((far, tls)) if errors.is_empty() => {
-            route.far = Some(far);
+        Ok((remote, tls)) if errors.is_empty() => {
+            route.remote = Some(remote);
             route.backend_tls = tls;
             settings.routes.push(route);
             Ok(settings)
@@ -219,7 +219,7 @@ impl Draft {
         mut self,
         url: Url,
         variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<(Far, ClientTls), Vec<String>> {
+    ) -> Result<(Remote, ClientTls), Vec<String>> {
         let mut errors = Vec::new();
         self.judge(&url, &mut errors);
         let mut note = |error: String| errors.push(error);
@@ -231,7 +231,7 @@ impl Draft {
         fields.extend(self.origin.map(|origin| ("Origin".to_owned(), origin)));
         match (proxies, authorization) {
             (Ok(proxies), Ok(authorization)) if errors.is_empty() => Ok((
-                Far {
+                Remote {
                     proxies,
                     authorization,
                     host: self.host,
@@ -240,7 +240,7 @@ impl Draft {
                     server_name: self.server_name,
                     follow: self.follow,
                     retry: self.retry,
-                    ..Far::at(url)
+                    ..Remote::at(url)
                 },
                 self.tls,
             )),

@@ -2,8 +2,8 @@
 
 use super::{Choices, tunnel};
 use crate::net::tls_files::ClientTls;
-use crate::tunnel::approach::Step;
-use crate::tunnel::far::{Far, Quest};
+use crate::tunnel::connecting::Step;
+use crate::tunnel::remote::{Remote, Target};
 use crate::tunnel::world::{Fake, welcome};
 use crate::url::Url;
 use crate::wire::http::{MAX_HEAD, Request};
@@ -33,10 +33,10 @@ const ANSWERS: [&str; 9] = [
 /// Runs operations over the tunnel of a stream that is led to a server.
 pub(super) fn operations(bytes: &[u8]) {
     let mut choices = Choices(bytes);
-    let (far, quest) = destination();
+    let (remote, target) = destination();
     let way = Way {
-        far: far.clone(),
-        quest: quest.clone(),
+        remote: remote.clone(),
+        target: target.clone(),
         is_terminal: choices.byte() & 1 != 0,
         answer: None,
     };
@@ -44,30 +44,30 @@ pub(super) fn operations(bytes: &[u8]) {
 }
 
 /// To find the public authorities takes longer than a run.
-fn destination() -> &'static (Far, Quest) {
-    static DESTINATION: OnceLock<(Far, Quest)> = OnceLock::new();
+fn destination() -> &'static (Remote, Target) {
+    static DESTINATION: OnceLock<(Remote, Target)> = OnceLock::new();
     DESTINATION.get_or_init(|| {
-        let far = Far {
+        let remote = Remote {
             follow: 2,
-            ..Far::at(Url::websocket("ws://h/").expect("a URL"))
+            ..Remote::at(Url::websocket("ws://h/").expect("a URL"))
         };
-        let quest = Quest::new(&far, &ClientTls::default()).expect("no files");
-        (far, quest)
+        let target = Target::new(&remote, &ClientTls::default()).expect("no files");
+        (remote, target)
     })
 }
 
-/// Where a server is sought, and what it has still to say there.
+/// Where a remote server is dialled, and what it has still to say there.
 pub(super) struct Way {
-    far: Far,
-    quest: Quest,
+    remote: Remote,
+    target: Target,
     is_terminal: bool,
     answer: Option<Vec<u8>>,
 }
 
 impl Way {
     /// What the route says of it.
-    pub(super) fn far(&self) -> Far {
-        self.far.clone()
+    pub(super) fn remote(&self) -> Remote {
+        self.remote.clone()
     }
 
     /// Whether the stream is one that need not be waited for.
@@ -77,14 +77,14 @@ impl Way {
 
     /// What has to be said there.
     pub(super) fn steps(&self) -> Vec<Step> {
-        self.quest.way().expect("no TLS").1
+        self.target.next_hop().expect("no TLS").1
     }
 
     /// Goes where an answer says; `false` if that is not allowed, or it is not
     /// played here.
     pub(super) fn follow(&mut self, location: &str) -> bool {
         self.answer = None;
-        self.quest.follow(location).is_ok() && self.steps().len() == 1
+        self.target.redirect(location).is_ok() && self.steps().len() == 1
     }
 
     /// As many more bytes of the answer to what a server got, which is of

@@ -1,7 +1,7 @@
 //! In place of the way to a WebSocket server, in a build that knows none.
 
-use crate::tunnel::approach::Step;
-use crate::tunnel::far::Far;
+use crate::tunnel::connecting::Step;
+use crate::tunnel::remote::Remote;
 use crate::tunnel::world::Fake;
 use crate::wire::ws::hail::Agreed;
 use crate::wire::{Next, Unwelcome};
@@ -10,7 +10,7 @@ use crate::wire::{Next, Unwelcome};
 pub(super) enum Way {}
 
 impl Way {
-    pub(super) fn far(&self) -> Far {
+    pub(super) fn remote(&self) -> Remote {
         match *self {}
     }
 

@@ -15,7 +15,7 @@ mod judge;
 use super::far::Way;
 use super::model::Terms;
 use super::{Choices, Cuts};
-use crate::tunnel::approach::Failure;
+use crate::tunnel::connecting::Failure;
 use crate::tunnel::policy::{Route, Timeouts};
 use crate::tunnel::world::{EOF, Fake, REQUEST, RESET, World, frame_of};
 use crate::tunnel::{Need, Tunnel};
@@ -115,7 +115,7 @@ impl Run {
                 ping: (flags & 16 != 0).then_some(Duration::from_secs(30)),
                 ..Timeouts::default()
             },
-            far: way.as_ref().map(Way::far),
+            remote: way.as_ref().map(Way::remote),
             ..Route::default()
         };
         let mut world = World::connected(route);
@@ -152,7 +152,7 @@ impl Run {
         };
         if flags & 128 != 0 {
             run.pump();
-            run.set_out();
+            run.dial();
             run.answer(0, usize::MAX);
             run.pump();
         }
@@ -186,8 +186,8 @@ impl Run {
             }
             16 => self.pump(),
             17 => self.wait(Duration::from_millis(8 * choices.number() as u64)),
-            18 if self.world.approach.is_some() => self.answer(choices.byte(), choices.number()),
-            18 => self.set_out(),
+            18 if self.world.connecting.is_some() => self.answer(choices.byte(), choices.number()),
+            18 => self.dial(),
             _ => self.misfortune(choices),
         }
     }
@@ -267,7 +267,7 @@ impl Run {
 
     /// More of what a server says to the request.
     fn answer(&mut self, kind: u8, most: usize) {
-        if let (Some(way), Some(_)) = (&mut self.way, &self.world.approach) {
+        if let (Some(way), Some(_)) = (&mut self.way, &self.world.connecting) {
             let more = way.answer(kind, most, &self.peer, self.terms.half_close);
             self.peer_sends(&more);
         }
@@ -310,7 +310,7 @@ impl Run {
 
     /// Whether there is somebody at the connection that adit made.
     fn is_there(&self) -> bool {
-        self.world.approach.is_some() || self.is_open()
+        self.world.connecting.is_some() || self.is_open()
     }
 
     /// Whether there was a tunnel.
@@ -349,11 +349,11 @@ impl Run {
         }
     }
 
-    /// Sets out for the backend, once.
-    fn set_out(&mut self) {
+    /// Dials upstream, once.
+    fn dial(&mut self) {
         if self.wanted && !self.is_there() && self.need != Need::Nothing {
             let steps = self.way.as_ref().map(Way::steps);
-            self.world.set_out(steps.unwrap_or_default());
+            self.world.dial(steps.unwrap_or_default());
             self.pump();
         }
     }
@@ -374,7 +374,7 @@ impl Run {
             self.world.backend = self.peer.clone();
             self.peer_ended = false;
             self.from_peer.clear();
-            self.world.set_out(way.steps());
+            self.world.dial(way.steps());
             self.need = Need::Turn;
             return;
         }

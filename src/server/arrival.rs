@@ -26,7 +26,7 @@ impl Server {
     /// which had better know.
     pub(super) fn turns_away(&self) -> bool {
         let route = self.settings.routes.first();
-        route.is_some_and(|route| route.far.is_some())
+        route.is_some_and(|route| route.remote.is_some())
     }
 
     /// Accepts who waits, as far as there is room.

@@ -1,40 +1,64 @@
-//! The search for a backend of one tunnel, until a connection to it is ready
-//! for messages.
+//! Dialling the backend of one tunnel, until a connection to it is ready for
+//! messages.
 //!
-//! The backend with the fewest tunnels is tried first, all of its addresses in
+//! The backend with the fewest tunnels is dialled first, all of its addresses in
 //! one [`Race`]; when that is lost, the next backend has its turn. A backend
-//! that is none of the route's is looked up before, and a WebSocket server may
-//! lead to another one, or be looked for again after a pause.
+//! that is none of the route's is resolved before, and a WebSocket server may
+//! redirect to another one, or be dialled again after a pause.
+//!
+//! Who owns whom:
+//!
+//! ```text
+//! Server                            the loop, and what it lends for a turn
+//! ├── Backends                      the addresses and health of all backends
+//! ├── Targets, one a route          steps to each backend, or a remote Target
+//! └── Table
+//!     └── Slot, one a connection
+//!         ├── Tunnel                in one of its phases:
+//!         │   ├── Opening           the link downstream, and the request so far
+//!         │   ├── Dialling          the link downstream, and who is Accepted
+//!         │   └── Open: Session     two Endpoints, each a Link and a Codec
+//!         └── Dial                  while the tunnel is Dialling
+//!             ├── CancelGuard       drops the jobs of workers along with itself
+//!             ├── Redial            of a remote server: redirects and pauses
+//!             │   └── Target        where it is now, and how to ask for TLS
+//!             └── Race              the addresses of one backend
+//!                 └── Attempt       one address, and when it takes too long
+//!                     └── Connecting    the link upstream, and steps to be done
+//! ```
+//!
+//! Once a Connecting is done it is Connected; with that the Downstream of who
+//! was Accepted makes the Session, and the Dial is gone.
 
 use super::backends::{Backends, Key, Resolved};
 use super::connects::cause;
-use super::ground::{Ground, Wanted};
-use super::pursuit::Pursuit;
-use super::race::{Pace, Race, Standing};
+use super::dial_context::{Caller, DialContext};
+use super::errands::{CancelGuard, CancelToken};
+use super::race::{Race, Standing, Timeouts};
+use super::redial::Redial;
 use crate::address::Backend;
 use crate::net::resolve::interleaved;
 use crate::net::{Address, Socket};
-use crate::tunnel::approach::{Arrival, Failure, Step};
-use crate::tunnel::far::Quest;
+use crate::tunnel::connecting::{Connected, Failure, Step};
 use crate::tunnel::policy::Route;
+use crate::tunnel::remote::Target;
 use crate::tunnel::{Readiness, Refusal};
 use log::{Level, log, log_enabled};
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// How long a name may be looked up.
+/// How long a name may be resolved.
 const LOOKUP: Duration = Duration::from_secs(30);
 
-/// How far a search is.
+/// How far a dial is.
 #[derive(Debug)]
 pub enum Progress {
     /// An event or its deadline is waited for.
     Waiting,
-    /// The addresses of [`Dial::stranger`] have to be looked up.
+    /// The addresses of [`Dial::unresolved`] have to be looked up.
     Lookup,
     /// There is a connection.
-    Arrived(Key, Box<Arrival<Socket>>),
+    Connected(Key, Box<Connected<Socket>>),
     /// No backend is left; what to tell the client.
     Failed(Refusal),
 }
@@ -42,74 +66,75 @@ pub enum Progress {
 /// An attempt to get a backend for a tunnel.
 #[derive(Debug)]
 pub struct Dial {
-    wanted: Wanted,
-    /// As long as this is there, it is still wanted.
-    wish: Arc<()>,
+    caller: Caller,
+    /// Cancels what workers are asked for it.
+    cancel: CancelGuard,
     /// Whether a connection may be made.
     has_begun: bool,
     /// A backend that is none of the route's, until its addresses are there,
     /// and until when these are waited for.
-    stranger: Option<(Backend, Option<Instant>)>,
-    /// The way to it.
-    stranger_way: Vec<Step>,
-    /// A WebSocket server that is looked for.
-    pursuit: Option<Box<Pursuit>>,
-    /// The backends that were not dialled yet, and the way to each.
-    left: Vec<(Key, Vec<Step>)>,
-    several: bool,
-    most: Option<usize>,
-    pace: Pace,
+    unresolved: Option<(Backend, Option<Instant>)>,
+    /// What to do over a connection to it.
+    unresolved_steps: Vec<Step>,
+    /// The remote server that is dialled instead of a backend.
+    redial: Option<Box<Redial>>,
+    /// The backends that were not dialled yet, and what to do over a connection
+    /// to each.
+    candidates: Vec<(Key, Vec<Step>)>,
+    has_several: bool,
+    most_tunnels: Option<usize>,
+    timeouts: Timeouts,
     /// The one that is being dialled; the tunnel counts as its own already.
     race: Option<(Key, Race)>,
     /// What to tell the client if no backend is left, and why that is.
     refusal: Option<Refusal>,
     why: Option<String>,
     /// Whether the same attempt could come to something later.
-    may_change: bool,
+    is_transient: bool,
 }
 
 impl Dial {
-    /// Starts the search for a backend of this route, or for the one that was
-    /// `chosen`. `ways` are those to its backends, in order.
+    /// Starts to dial a backend of this route, or the one that was `chosen`.
+    /// `steps`: what to do over a connection to each backend, in order.
     pub fn new(
         route: &Route,
-        ways: &[Vec<Step>],
+        steps: &[Vec<Step>],
         chosen: Option<&Backend>,
         backends: &Backends,
-        wanted: Wanted,
+        caller: Caller,
     ) -> Self {
-        let stranger = chosen.filter(|chosen| !route.backends.contains(chosen));
-        let left: Vec<_> = route
+        let unresolved = chosen.filter(|chosen| !route.backends.contains(chosen));
+        let candidates: Vec<_> = route
             .backends
             .iter()
-            .zip(ways)
+            .zip(steps)
             .filter(|(name, _)| chosen.is_none_or(|chosen| chosen == *name))
-            .filter_map(|(name, way)| Some((backends.key(name)?, way.clone())))
+            .filter_map(|(name, steps)| Some((backends.key(name)?, steps.clone())))
             .collect();
         Dial {
-            wanted,
-            wish: Arc::default(),
+            caller,
+            cancel: CancelGuard::default(),
             has_begun: false,
-            stranger: stranger.map(|name| (name.clone(), None)),
-            stranger_way: Vec::new(),
-            pursuit: None,
-            several: left.len() > 1,
-            left,
-            most: route.max_connections_per_backend,
-            pace: Pace {
+            unresolved: unresolved.map(|name| (name.clone(), None)),
+            unresolved_steps: Vec::new(),
+            redial: None,
+            has_several: candidates.len() > 1,
+            candidates,
+            most_tunnels: route.max_connections_per_backend,
+            timeouts: Timeouts {
                 connect: route.timeouts.connect,
                 handshake: route.timeouts.connect,
             },
             race: None,
             refusal: None,
             why: None,
-            may_change: true,
+            is_transient: true,
         }
     }
 
-    /// What tells from afar whether this attempt is still going on.
-    pub fn wish(&self) -> Weak<()> {
-        Arc::downgrade(&self.wish)
+    /// What tells a worker that this was abandoned.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.cancel.token()
     }
 
     /// The client is who it says, as far as anybody asks: a connection may be
@@ -118,63 +143,64 @@ impl Dial {
         self.has_begun = true;
     }
 
-    /// Looks for a WebSocket server, which has so long for its handshake.
-    pub fn seek(&mut self, quest: &Quest, handshake_timeout: Duration) {
-        self.pursuit = Some(Box::new(Pursuit::new(quest)));
-        self.pace.handshake = handshake_timeout;
-        self.set_out();
+    /// Dials a remote server, which has so long for its handshake.
+    pub fn dial_remote(&mut self, target: &Target, handshake_timeout: Duration) {
+        self.redial = Some(Box::new(Redial::new(target)));
+        self.timeouts.handshake = handshake_timeout;
+        self.dial_next_hop();
     }
 
     /// Makes the server, or the proxy before it, the one to be dialled.
-    fn set_out(&mut self) {
-        let Some(pursuit) = &self.pursuit else {
+    fn dial_next_hop(&mut self) {
+        let Some(redial) = &self.redial else {
             return;
         };
-        match pursuit.way() {
-            Ok((backend, way)) => {
-                self.stranger = Some((backend, None));
-                self.stranger_way = way;
+        match redial.next_hop() {
+            Ok((backend, steps)) => {
+                self.unresolved = Some((backend, None));
+                self.unresolved_steps = steps;
             }
-            Err(why) => self.give_reason(Refusal::BackendUnreachable, why, false),
+            Err(why) => self.note_failure(Refusal::BackendUnreachable, why, false),
         }
     }
 
     /// The backend whose addresses have to be there before it can be dialled.
-    pub fn stranger(&self) -> Option<&Backend> {
-        self.stranger.as_ref().map(|(name, _)| name)
+    pub fn unresolved(&self) -> Option<&Backend> {
+        self.unresolved.as_ref().map(|(name, _)| name)
     }
 
-    /// The addresses of the stranger are being looked up.
-    pub fn waits_for_addresses(&mut self, now: Instant) {
-        if let Some((_, until)) = &mut self.stranger {
+    /// The addresses of the unresolved backend are being looked up.
+    pub fn resolving(&mut self, now: Instant) {
+        if let Some((_, until)) = &mut self.unresolved {
             *until = Some(now + LOOKUP);
         }
     }
 
-    /// Learns the addresses of the stranger, or why there are none.
-    pub fn meet(
+    /// Learns the addresses of the unresolved backend, or why there are none.
+    pub fn resolved(
         &mut self,
         name: &Backend,
         found: io::Result<Vec<Address>>,
         backends: &mut Backends,
     ) {
-        if self.stranger() != Some(name) {
+        if self.unresolved() != Some(name) {
             return;
         }
-        self.stranger = None;
+        self.unresolved = None;
         match found {
             Ok(addresses) => {
                 backends.learn(Resolved::from([(name.clone(), addresses)]));
-                let way = std::mem::take(&mut self.stranger_way);
-                self.left.extend(backends.key(name).map(|key| (key, way)));
+                let steps = std::mem::take(&mut self.unresolved_steps);
+                let candidate = backends.key(name).map(|key| (key, steps));
+                self.candidates.extend(candidate);
             }
             Err(e) => {
-                backends.connects_mut(self.wanted.place).failed("name");
+                backends.connects_mut(self.caller.place).failed("name");
                 let why = format!("cannot resolve {name}: {e}");
-                if self.pursuit.is_none() {
-                    log::warn!("{}: cannot resolve backend {name}: {e}", self.wanted.label);
+                if self.redial.is_none() {
+                    log::warn!("{}: cannot resolve backend {name}: {e}", self.caller.label);
                 }
-                self.give_reason(Refusal::BackendUnreachable, why, true);
+                self.note_failure(Refusal::BackendUnreachable, why, true);
             }
         }
     }
@@ -189,15 +215,15 @@ impl Dial {
     /// When to look again though nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
         let race = self.race.as_ref().and_then(|(_, race)| race.deadline());
-        let lookup = self.stranger.as_ref().and_then(|(_, until)| *until);
-        let again = self.pursuit.as_ref().and_then(|pursuit| pursuit.again_at());
+        let lookup = self.unresolved.as_ref().and_then(|(_, until)| *until);
+        let again = self.redial.as_ref().and_then(|redial| redial.again_at());
         [race, lookup, again].into_iter().flatten().min()
     }
 
     /// What the log calls the backend that is there.
     pub fn name(&self, key: Key, backends: &Backends) -> String {
-        match &self.pursuit {
-            Some(pursuit) => pursuit.name(),
+        match &self.redial {
+            Some(redial) => redial.name(),
             None => backends.name(key).to_string(),
         }
     }
@@ -215,61 +241,61 @@ impl Dial {
     }
 
     /// Does what can be done now.
-    pub fn look(&mut self, ground: &mut Ground<'_>) -> Progress {
+    pub fn advance(&mut self, cx: &mut DialContext<'_>) -> Progress {
         if !self.has_begun {
             return Progress::Waiting;
         }
-        if let Some((name, Some(until))) = self.stranger.clone() {
-            if ground.now < until {
+        if let Some((name, Some(until))) = self.unresolved.clone() {
+            if cx.now < until {
                 return Progress::Waiting;
             }
             let late = io::Error::new(ErrorKind::TimedOut, "the resolver says nothing");
-            self.meet(&name, Err(late), ground.backends);
+            self.resolved(&name, Err(late), cx.backends);
         }
-        if let Some(pursuit) = &mut self.pursuit {
-            match pursuit.again_at() {
-                Some(at) if ground.now < at => return Progress::Waiting,
+        if let Some(redial) = &mut self.redial {
+            match redial.again_at() {
+                Some(at) if cx.now < at => return Progress::Waiting,
                 Some(_) => {
-                    pursuit.wake();
-                    self.set_out();
+                    redial.resume();
+                    self.dial_next_hop();
                 }
                 None => {}
             }
         }
         loop {
-            if self.stranger.is_some() {
+            if self.unresolved.is_some() {
                 return Progress::Lookup;
             }
             let Some((key, race)) = &mut self.race else {
-                match self.choose(ground) {
+                match self.choose(cx) {
                     Ok(()) => continue,
-                    Err(_) if self.tries_again(ground.now) => return Progress::Waiting,
+                    Err(_) if self.back_off(cx.now) => return Progress::Waiting,
                     Err(refusal) => return Progress::Failed(refusal),
                 }
             };
-            match race.go_on(ground) {
+            match race.advance(cx) {
                 Standing::Waiting => return Progress::Waiting,
-                Standing::Won(arrival, took) => {
+                Standing::Won(connected, took) => {
                     let key = *key;
                     self.race = None;
-                    let connects = ground.backends.connects_mut(self.wanted.place);
+                    let connects = cx.backends.connects_mut(self.caller.place);
                     connects.times.add(took);
-                    ground.backends.works(key);
-                    return Progress::Arrived(key, arrival);
+                    cx.backends.works(key);
+                    return Progress::Connected(key, connected);
                 }
-                Standing::Failed(address, failure) => self.failed(&failure, &address, ground),
-                Standing::Lost => self.give_up(ground),
+                Standing::Failed(address, failure) => self.attempt_failed(&failure, &address, cx),
+                Standing::Lost => self.backend_failed(cx),
             }
         }
     }
 
     /// Notes why a connection that was begun is not made.
-    fn failed(&mut self, failure: &Failure, address: &Address, ground: &mut Ground<'_>) {
+    fn attempt_failed(&mut self, failure: &Failure, address: &Address, cx: &mut DialContext<'_>) {
         let location = failure.location();
-        if location.is_some_and(|location| self.goes_on_to(location, ground)) {
+        if location.is_some_and(|location| self.follow_redirect(location, cx)) {
             return;
         }
-        let connects = ground.backends.connects_mut(self.wanted.place);
+        let connects = cx.backends.connects_mut(self.caller.place);
         connects.failed(match failure {
             Failure::Broken(e) => cause(e),
             Failure::Unwelcome(..) => "other",
@@ -277,88 +303,90 @@ impl Dial {
         let Some((key, race)) = &self.race else {
             return;
         };
-        let (name, level) = match &self.pursuit {
-            None => (
-                format!("backend {}", ground.backends.name(*key)),
-                Level::Warn,
-            ),
-            Some(pursuit) => (pursuit.name(), Level::Debug),
+        let (name, level) = match &self.redial {
+            None => (format!("backend {}", cx.backends.name(*key)), Level::Warn),
+            Some(redial) => (redial.name(), Level::Debug),
         };
         let place = match address {
             Address::Tcp(address) if race.has_several() => format!(" at {address}"),
             _ => String::new(),
         };
         // Lines that nobody sees use up nothing.
-        if log_enabled!(level) && ground.backends.ration.allows(ground.now) {
-            log!(level, "{}: {name}{place}: {failure}", self.wanted.label);
+        if log_enabled!(level) && cx.backends.ration.allows(cx.now) {
+            log!(level, "{}: {name}{place}: {failure}", self.caller.label);
         }
         let why = format!("{name}{place}: {failure}");
-        self.give_reason(failure.refusal(), why, failure.may_change());
+        self.note_failure(failure.refusal(), why, failure.is_transient());
     }
 
     /// Goes where an answer says, if that is wanted; says whether it does.
-    fn goes_on_to(&mut self, location: &str, ground: &mut Ground<'_>) -> bool {
-        let Some(pursuit) = &mut self.pursuit else {
+    fn follow_redirect(&mut self, location: &str, cx: &mut DialContext<'_>) -> bool {
+        let Some(redial) = &mut self.redial else {
             return false;
         };
-        match pursuit.follow(location, self.wanted.label) {
+        match redial.follow(location, self.caller.label) {
             Ok(false) => return false,
-            Ok(true) => self.set_out(),
-            Err(why) => self.give_reason(Refusal::BackendUnreachable, why, false),
+            Ok(true) => self.dial_next_hop(),
+            Err(why) => self.note_failure(Refusal::BackendUnreachable, why, false),
         }
         // This server has other addresses, but nothing else to say.
-        self.give_up(ground);
+        self.backend_failed(cx);
         true
     }
 
     /// Notes why there is no connection.
-    pub fn give_reason(&mut self, refusal: Refusal, why: String, may_change: bool) {
+    pub fn note_failure(&mut self, refusal: Refusal, why: String, is_transient: bool) {
         self.refusal = Some(refusal);
         self.why = Some(why);
-        self.may_change = may_change;
+        self.is_transient = is_transient;
     }
 
-    /// Whether the same is tried again after a pause.
-    fn tries_again(&mut self, now: Instant) -> bool {
+    /// Tries the same again after a pause, if that is wanted; says whether it does.
+    fn back_off(&mut self, now: Instant) -> bool {
         let why = self.why.as_deref().unwrap_or_default();
-        let pursuit = self.pursuit.as_mut().filter(|_| self.may_change);
-        pursuit.is_some_and(|pursuit| pursuit.rest(why, self.wanted.label, now))
+        let redial = self.redial.as_mut().filter(|_| self.is_transient);
+        redial.is_some_and(|redial| redial.back_off(why, self.caller.label, now))
     }
 
     /// The backend that is being dialled is not the one.
-    fn give_up(&mut self, ground: &mut Ground<'_>) {
+    fn backend_failed(&mut self, cx: &mut DialContext<'_>) {
         if let Some((key, _)) = self.race.take() {
-            ground.backends.release(key);
-            ground.backends.fails(key, self.several, ground.now);
+            cx.backends.release(key);
+            cx.backends.fails(key, self.has_several, cx.now);
         }
     }
 
-    /// Goes to the backend with the fewest tunnels of those that are left.
-    fn choose(&mut self, ground: &mut Ground<'_>) -> Result<(), Refusal> {
-        let backends = &mut *ground.backends;
-        let is_full = |key: Key| self.most.is_some_and(|most| backends.tunnels(key) >= most);
-        let usable = self.left.iter().enumerate();
+    /// Begins to dial the backend with the fewest tunnels of those that are left.
+    fn choose(&mut self, cx: &mut DialContext<'_>) -> Result<(), Refusal> {
+        let backends = &mut *cx.backends;
+        let is_full = |key: Key| {
+            self.most_tunnels
+                .is_some_and(|most| backends.tunnels(key) >= most)
+        };
+        let usable = self.candidates.iter().enumerate();
         let usable =
-            usable.filter(|(_, (key, _))| !backends.is_resting(*key, ground.now) && !is_full(*key));
+            usable.filter(|(_, (key, _))| !backends.is_resting(*key, cx.now) && !is_full(*key));
         let Some((place, _)) = usable.min_by_key(|(_, (key, _))| backends.tunnels(*key)) else {
             return Err(match self.refusal.take() {
-                Some(refusal) if !self.several => refusal,
-                None if self.left.iter().all(|(key, _)| is_full(*key)) => Refusal::BackendsFull,
+                Some(refusal) if !self.has_several => refusal,
+                None if self.candidates.iter().all(|(key, _)| is_full(*key)) => {
+                    Refusal::BackendsFull
+                }
                 _ => Refusal::BackendsDown,
             });
         };
-        let (key, way) = self.left.remove(place);
+        let (key, steps) = self.candidates.remove(place);
         backends.take(key);
         let addresses = match backends.addresses(key) {
             Ok(addresses) => interleaved(addresses),
             Err(e) => {
                 let name = backends.name(key);
-                log::warn!("{}: cannot resolve backend {name}: {e}", self.wanted.label);
+                log::warn!("{}: cannot resolve backend {name}: {e}", self.caller.label);
                 self.refusal = Some(Refusal::BackendUnreachable);
                 Vec::new()
             }
         };
-        let race = Race::new(self.wanted, self.pace, way, addresses);
+        let race = Race::new(self.caller, self.timeouts, steps, addresses);
         self.race = Some((key, race));
         Ok(())
     }
@@ -415,20 +443,20 @@ mod tests {
 
     /// A dial of all that a route has.
     fn dial(route: &Route, table: &Backends) -> Dial {
-        let wanted = Wanted {
+        let caller = Caller {
             label: Label::new(1, Peer::Unix),
             token: Token(0),
             place: 0,
         };
-        let ways = vec![Vec::new(); route.backends.len()];
-        let mut dial = Dial::new(route, &ways, None, table, wanted);
+        let steps = vec![Vec::new(); route.backends.len()];
+        let mut dial = Dial::new(route, &steps, None, table, caller);
         dial.begin();
         dial
     }
 
     /// What a dial does at this moment.
-    fn look(dial: &mut Dial, table: &mut Backends, poll: &Poll, now: Instant) -> Progress {
-        dial.look(&mut Ground {
+    fn advance(dial: &mut Dial, table: &mut Backends, poll: &Poll, now: Instant) -> Progress {
+        dial.advance(&mut DialContext {
             backends: table,
             registry: poll.registry(),
             scratch: &mut Scratch::default(),
@@ -436,10 +464,10 @@ mod tests {
         })
     }
 
-    /// Looks until there is more to do than to wait.
+    /// Advances until there is more to do than to wait.
     fn settle(dial: &mut Dial, table: &mut Backends, poll: &mut Poll, now: Instant) -> Progress {
         loop {
-            match look(dial, table, poll, now) {
+            match advance(dial, table, poll, now) {
                 Progress::Waiting => {
                     let soon = Some(Duration::from_secs(5));
                     poll.poll(&mut Events::with_capacity(4), soon).unwrap();
@@ -453,7 +481,7 @@ mod tests {
     fn outcome(route: &Route, table: &mut Backends, now: Instant) -> Result<Key, Refusal> {
         let mut poll = Poll::new().unwrap();
         match settle(&mut dial(route, table), table, &mut poll, now) {
-            Progress::Arrived(key, _) => Ok(key),
+            Progress::Connected(key, _) => Ok(key),
             Progress::Failed(refusal) => Err(refusal),
             other => panic!("{other:?}"),
         }
@@ -480,12 +508,15 @@ mod tests {
         let (mut poll, now) = (Poll::new().unwrap(), Instant::now());
         let mut dial = dial(&route, &table);
         dial.has_begun = false;
-        let waiting = look(&mut dial, &mut table, &poll, now);
+        let waiting = advance(&mut dial, &mut table, &poll, now);
         assert!(matches!(waiting, Progress::Waiting));
         assert!(alive.accept().is_err() && dial.race.is_none());
         dial.begin();
-        let arrived = settle(&mut dial, &mut table, &mut poll, now);
-        assert!(matches!(arrived, Progress::Arrived(..)), "{arrived:?}");
+        let connected = settle(&mut dial, &mut table, &mut poll, now);
+        assert!(
+            matches!(connected, Progress::Connected(..)),
+            "{connected:?}"
+        );
     }
 
     #[test]
@@ -495,14 +526,14 @@ mod tests {
         let (route, mut table) = named(&[silent, alive.local_addr().unwrap()]);
         let (mut poll, now) = (Poll::new().unwrap(), Instant::now());
         let mut dial = dial(&route, &table);
-        let waiting = look(&mut dial, &mut table, &poll, now);
+        let waiting = advance(&mut dial, &mut table, &poll, now);
         assert!(matches!(waiting, Progress::Waiting));
         assert_eq!(dial.deadline(), Some(now + ALONE));
-        let arrived = settle(&mut dial, &mut table, &mut poll, now + ALONE);
-        let Progress::Arrived(_, arrival) = arrived else {
-            panic!("{arrived:?}");
+        let connected = settle(&mut dial, &mut table, &mut poll, now + ALONE);
+        let Progress::Connected(_, connection) = connected else {
+            panic!("{connected:?}");
         };
-        drop(arrival);
+        drop(connection);
         let (_, peer) = alive.accept().unwrap();
         assert!(peer.ip().is_loopback());
     }
@@ -523,11 +554,11 @@ mod tests {
             (ALONE, timeout),
             (timeout, ALONE + timeout),
         ] {
-            let waiting = look(&mut dial, &mut table, &poll, now + after);
+            let waiting = advance(&mut dial, &mut table, &poll, now + after);
             assert!(matches!(waiting, Progress::Waiting), "{waiting:?}");
             assert_eq!(dial.deadline(), Some(now + deadline), "{after:?}");
         }
-        let failed = look(&mut dial, &mut table, &poll, now + ALONE + timeout);
+        let failed = advance(&mut dial, &mut table, &poll, now + ALONE + timeout);
         let refused = matches!(failed, Progress::Failed(Refusal::BackendTimeout));
         assert!(refused, "{failed:?}");
         assert!(

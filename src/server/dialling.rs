@@ -6,15 +6,15 @@
 use super::Server;
 use super::backends::literal;
 use super::dial::{Dial, Progress};
+use super::dial_context::{Caller, DialContext};
 use super::errands::{Job, Ticket};
 use super::fault::{Fault, contain};
-use super::ground::{Ground, Wanted};
 use super::tokens::token_of;
 use crate::address::Backend;
 use crate::tunnel::{Refusal, Scratch, Side};
 
 impl Server {
-    /// Starts to look for a backend of this route, once the client's password
+    /// Starts to dial a backend of this route, once the client's password
     /// is found right.
     pub(super) fn dial(&mut self, key: usize, route: usize) {
         let Some(slot) = self.table.get(key) else {
@@ -22,18 +22,18 @@ impl Server {
         };
         let (label, chosen) = (slot.tunnel.label(), slot.tunnel.backend());
         let ticket = (key, label.id);
-        let (rules, ways) = (&self.settings.routes[route], &self.ways[route]);
-        let wanted = Wanted {
+        let (rules, targets) = (&self.settings.routes[route], &self.targets[route]);
+        let caller = Caller {
             label,
             token: token_of(key, Side::Upstream),
             place: self.tally.place(route),
         };
-        let mut dial = Dial::new(rules, &ways.backends, chosen, &self.backends, wanted);
-        if let Some(quest) = &ways.quest {
-            dial.seek(quest, self.settings.handshake_timeout);
+        let mut dial = Dial::new(rules, &targets.backends, chosen, &self.backends, caller);
+        if let Some(target) = &targets.remote {
+            dial.dial_remote(target, self.settings.handshake_timeout);
         }
         let password = slot.tunnel.take_password();
-        let wish = dial.wish();
+        let cancel = dial.cancel_token();
         slot.dial = Some(Box::new(dial));
         let rate = rules.new_connections_per_second;
         let entered = self.guard.enter(route, rate, self.now);
@@ -42,7 +42,11 @@ impl Server {
         }
         match password {
             Some(what) => {
-                let job = Job { ticket, wish, what };
+                let job = Job {
+                    ticket,
+                    cancel,
+                    what,
+                };
                 let asked = self.errands.passwords.ask(job);
                 self.unless_refused(key, asked);
             }
@@ -65,28 +69,28 @@ impl Server {
     /// Looks how far the dialling of a backend is, and what it needs.
     pub(super) fn advance(&mut self, key: usize, mut dial: Box<Dial>) {
         loop {
-            let progress = self.with_ground(|ground| dial.look(ground));
+            let progress = self.with_dial_context(|cx| dial.advance(cx));
             let progress = progress.unwrap_or_else(|fault| {
                 self.scratch = Scratch::default();
-                dial.give_reason(Refusal::BackendUnreachable, fault.to_string(), false);
+                dial.note_failure(Refusal::BackendUnreachable, fault.to_string(), false);
                 Progress::Failed(Refusal::BackendUnreachable)
             });
             match progress {
                 Progress::Waiting => return self.keep(key, dial),
                 Progress::Lookup => {
-                    let Some(name) = dial.stranger().cloned() else {
+                    let Some(name) = dial.unresolved().cloned() else {
                         return self.keep(key, dial);
                     };
                     let Some(addresses) = literal(&name) else {
                         return self.look_up(key, dial, name);
                     };
-                    dial.meet(&name, Ok(addresses), &mut self.backends);
+                    dial.resolved(&name, Ok(addresses), &mut self.backends);
                 }
-                Progress::Arrived(backend, arrival) => {
+                Progress::Connected(backend, connected) => {
                     let name = dial.name(backend, &self.backends);
                     self.with_context(key, |slot, cx| {
                         slot.backend = Some(backend);
-                        slot.tunnel.connected(*arrival, &name, cx);
+                        slot.tunnel.connected(*connected, &name, cx);
                     });
                     return;
                 }
@@ -107,10 +111,14 @@ impl Server {
             return;
         };
         let ticket = (key, slot.tunnel.label().id);
-        dial.waits_for_addresses(self.now);
-        let (wish, what) = (dial.wish(), name);
+        dial.resolving(self.now);
+        let (cancel, what) = (dial.cancel_token(), name);
         slot.dial = Some(dial);
-        let asked = self.errands.names.ask(Job { ticket, wish, what });
+        let asked = self.errands.names.ask(Job {
+            ticket,
+            cancel,
+            what,
+        });
         self.unless_refused(key, asked);
     }
 
@@ -121,17 +129,20 @@ impl Server {
     }
 
     /// Lends a dial what it needs, unless it is at fault.
-    fn with_ground<R>(&mut self, work: impl FnOnce(&mut Ground<'_>) -> R) -> Result<R, Fault> {
-        let mut ground = Ground {
+    fn with_dial_context<R>(
+        &mut self,
+        work: impl FnOnce(&mut DialContext<'_>) -> R,
+    ) -> Result<R, Fault> {
+        let mut cx = DialContext {
             backends: &mut self.backends,
             registry: self.poll.registry(),
             scratch: &mut self.scratch,
             now: self.now,
         };
-        contain(|| work(&mut ground))
+        contain(|| work(&mut cx))
     }
 
-    /// Ends the search for a backend that a tunnel has given up.
+    /// Ends the dial of a tunnel that wants no backend any more.
     pub(super) fn forget_dial(&mut self, key: usize) {
         let slot = self.table.get(key);
         if slot.is_some_and(|slot| !slot.tunnel.is_opening()) {
@@ -139,7 +150,7 @@ impl Server {
         }
     }
 
-    /// Ends the search for a tunnel's backend, if it has not ended.
+    /// Ends the dial of a tunnel's backend, if it has not ended.
     pub(super) fn abandon_dial(&mut self, key: usize) {
         if let Some(dial) = self.table.take_dial(key) {
             dial.abandon(&mut self.backends);
@@ -167,7 +178,7 @@ impl Server {
         while let Ok((ticket, (name, found))) = self.errands.names.answers.try_recv() {
             if let Some(key) = self.waiting(ticket) {
                 if let Some(mut dial) = self.table.take_dial(key) {
-                    dial.meet(&name, found, &mut self.backends);
+                    dial.resolved(&name, found, &mut self.backends);
                     self.advance(key, dial);
                 }
                 self.table.enqueue(key);

@@ -4,8 +4,8 @@
 //! Each kind has one thread, started for its first errand, and a short queue.
 //! A thread that hangs, over a resolver that says nothing, holds up those that
 //! wait for the same and no open tunnel; whoever comes when its queue is full
-//! is told so at once. What nobody wants any more when its turn comes, since the
-//! client has left, is not done.
+//! is told so at once. What is cancelled before its turn comes, since the client
+//! has left, is not done.
 
 use super::fault::contain;
 use crate::address::Backend;
@@ -25,12 +25,33 @@ const QUEUE: usize = 64;
 /// again.
 pub type Ticket = (usize, u64);
 
-/// What is to be done, and for whom, as long as it is wanted.
+/// Cancels jobs when it is dropped.
+#[derive(Debug, Default)]
+pub struct CancelGuard(Arc<()>);
+
+impl CancelGuard {
+    /// Goes with a job.
+    pub fn token(&self) -> CancelToken {
+        CancelToken(Arc::downgrade(&self.0))
+    }
+}
+
+/// Knows whether a job was cancelled.
+#[derive(Debug)]
+pub struct CancelToken(Weak<()>);
+
+impl CancelToken {
+    fn is_cancelled(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+/// What is to be done, and for whom, unless it is cancelled before it begins.
 pub struct Job<J> {
     /// Whom it is for.
     pub ticket: Ticket,
-    /// As long as its other side is there, it is wanted.
-    pub wish: Weak<()>,
+    /// Whether it was cancelled.
+    pub cancel: CancelToken,
     /// What is to be done.
     pub what: J,
 }
@@ -81,8 +102,13 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
         let (work, sender, waker) = (self.work, self.sender.clone(), self.waker.clone());
         let run = move || {
             // Until the server is gone.
-            for Job { ticket, wish, what } in queue {
-                if wish.strong_count() == 0 {
+            for Job {
+                ticket,
+                cancel,
+                what,
+            } in queue
+            {
+                if cancel.is_cancelled() {
                     continue;
                 }
                 // Who gets no answer for a fault has a deadline.
@@ -134,7 +160,7 @@ mod tests {
     use mio::{Poll, Token};
 
     #[test]
-    fn what_nobody_wants_any_more_is_not_done() {
+    fn what_was_cancelled_is_not_done() {
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
         // Each is done when its sender is gone.
@@ -142,13 +168,18 @@ mod tests {
         let (go, first) = channel();
         let (_never, second) = channel();
         let (_, third) = channel();
-        let wishes: [Arc<()>; 3] = Default::default();
+        let guards: [CancelGuard; 3] = Default::default();
         for (number, what) in (0..).zip([first, second, third]) {
-            let wish = Arc::downgrade(&wishes[number]);
+            let cancel = guards[number].token();
             let ticket = (number, 0);
-            worker.ask(Job { ticket, wish, what }).unwrap();
+            let job = Job {
+                ticket,
+                cancel,
+                what,
+            };
+            worker.ask(job).unwrap();
         }
-        let [_first, second, _third] = wishes;
+        let [_first, second, _third] = guards;
         drop(second);
         drop::<Sender<()>>(go);
         for number in [0, 2] {

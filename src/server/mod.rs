@@ -17,11 +17,11 @@ mod confine;
 pub mod connects;
 mod control;
 mod dial;
+mod dial_context;
 mod dialling;
 mod drain;
 mod errands;
 mod fault;
-mod ground;
 pub mod guard;
 mod limits;
 mod listening;
@@ -33,8 +33,8 @@ mod pid_file;
 mod prepared;
 #[cfg(feature = "admin")]
 mod process;
-mod pursuit;
 mod race;
+mod redial;
 mod reload;
 mod sandbox;
 pub mod settings;
@@ -62,7 +62,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 use notify::Notifier;
 use pid_file::PidFile;
-use prepared::{Prepared, Watch, Ways};
+use prepared::{Prepared, Targets, Watch};
 use reload::warn_of;
 use sandbox::Allowed;
 use std::io::{self, ErrorKind};
@@ -104,7 +104,7 @@ pub struct Server {
     errands: Errands,
     vault: Vault,
     /// For each route where it leads.
-    ways: Vec<Ways>,
+    targets: Vec<Targets>,
     watch: Watch,
     table: Table,
     scratch: Scratch,
@@ -187,7 +187,7 @@ impl Server {
             poll,
             errands: Errands::new(&control.waker()),
             vault: prepared.vault,
-            ways: prepared.ways,
+            targets: prepared.targets,
             watch: prepared.watch,
             control,
             notifier: Notifier::default(),

@@ -11,10 +11,10 @@ use crate::mistake::Mistakes;
 use crate::net::Manner;
 use crate::net::tls::Acceptor;
 use crate::tunnel::Entrance;
-use crate::tunnel::approach::Step;
 use crate::tunnel::auth::Vault;
-use crate::tunnel::far::Quest;
+use crate::tunnel::connecting::Step;
 use crate::tunnel::policy::Route;
+use crate::tunnel::remote::Target;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -34,7 +34,7 @@ pub struct Prepared {
     /// For each listener how it answers TLS handshakes, if it does.
     pub acceptors: Vec<Option<Acceptor>>,
     /// For each route where it leads.
-    pub ways: Vec<Ways>,
+    pub targets: Vec<Targets>,
     /// What the files of tokens and passwords say.
     pub vault: Vault,
     /// What will be wrong soon.
@@ -68,7 +68,7 @@ impl Prepared {
             settings,
             addresses,
             acceptors: tls.acceptors,
-            ways: tls.ways,
+            targets: tls.targets,
             vault,
             warnings,
             watch,
@@ -78,11 +78,11 @@ impl Prepared {
 
 /// Where a route leads.
 #[derive(Clone, Debug, Default)]
-pub struct Ways {
+pub struct Targets {
     /// What to do over a connection to each of its backends.
     pub backends: Vec<Vec<Step>>,
-    /// The WebSocket server that it leads to instead.
-    pub quest: Option<Quest>,
+    /// The remote server that it leads to instead.
+    pub remote: Option<Target>,
 }
 
 impl Prepared {
@@ -116,7 +116,7 @@ impl Prepared {
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
     acceptors: Vec<Option<Acceptor>>,
-    ways: Vec<Ways>,
+    targets: Vec<Targets>,
     /// What will be wrong soon, or is on purpose.
     pub warnings: Vec<String>,
 }
@@ -143,12 +143,14 @@ impl Tls {
             });
         }
         for route in &settings.routes {
-            let mut ways = Ways::default();
+            let mut targets = Targets::default();
             for backend in &route.backends {
-                ways.backends.push(tls.way(route, backend, &mut faults));
+                targets
+                    .backends
+                    .push(tls.steps(route, backend, &mut faults));
             }
-            ways.quest = tls.quest(route, &mut faults);
-            tls.ways.push(ways);
+            targets.remote = tls.target(route, &mut faults);
+            tls.targets.push(targets);
         }
         if faults.is_empty() {
             Ok(tls)
@@ -157,7 +159,7 @@ impl Tls {
         }
     }
 
-    fn way(&mut self, route: &Route, backend: &Backend, faults: &mut Vec<String>) -> Vec<Step> {
+    fn steps(&mut self, route: &Route, backend: &Backend, faults: &mut Vec<String>) -> Vec<Step> {
         let Backend::Tls { host, .. } = backend else {
             return Vec::new();
         };
@@ -174,13 +176,13 @@ impl Tls {
         }
     }
 
-    fn quest(&mut self, route: &Route, faults: &mut Vec<String>) -> Option<Quest> {
-        let far = route.far.as_ref()?;
+    fn target(&mut self, route: &Route, faults: &mut Vec<String>) -> Option<Target> {
+        let remote = route.remote.as_ref()?;
         if route.backend_tls.insecure {
-            let text = format!("the certificate of {far} is not verified");
+            let text = format!("the certificate of {remote} is not verified");
             self.warnings.push(text);
         }
-        let loaded = Quest::new(far, &route.backend_tls);
+        let loaded = Target::new(remote, &route.backend_tls);
         loaded.map_err(|fault| faults.push(fault)).ok()
     }
 }

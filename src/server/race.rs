@@ -7,11 +7,11 @@
 //! that swallows packets costs a moment, and `connect-timeout` only where there
 //! is no other address.
 
-use super::ground::{Ground, Wanted};
+use super::dial_context::{Caller, DialContext};
 use super::tokens;
 use crate::net::{Address, Socket, Stream};
 use crate::tunnel::Readiness;
-use crate::tunnel::approach::{Approach, Arrival, Failure, Step};
+use crate::tunnel::connecting::{Connected, Connecting, Failure, Step};
 use log::debug;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub enum Standing {
     /// An event or its deadline is waited for.
     Waiting,
     /// This connection is ready, so long after it began.
-    Won(Box<Arrival<Socket>>, Duration),
+    Won(Box<Connected<Socket>>, Duration),
     /// This address leads nowhere; others may be left.
     Failed(Address, Failure),
     /// No address is left.
@@ -34,7 +34,7 @@ pub enum Standing {
 
 /// How long a connection may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct Timeouts {
     /// Until it is there.
     pub connect: Duration,
     /// From then on, until all is said that has to be.
@@ -44,7 +44,7 @@ pub struct Pace {
 /// A connection that is being made.
 #[derive(Debug)]
 struct Attempt {
-    approach: Approach<Socket>,
+    connecting: Connecting<Socket>,
     address: Address,
     begun: Instant,
     /// When it takes too long.
@@ -54,10 +54,10 @@ struct Attempt {
 /// A race that goes on.
 #[derive(Debug)]
 pub struct Race {
-    wanted: Wanted,
-    pace: Pace,
-    /// What has to be said over the connection.
-    way: Vec<Step>,
+    caller: Caller,
+    timeouts: Timeouts,
+    /// What to do over the connection.
+    steps: Vec<Step>,
     /// The addresses that were not tried yet, the next one last.
     addresses: Vec<Address>,
     has_several: bool,
@@ -70,12 +70,17 @@ pub struct Race {
 
 impl Race {
     /// A race of these addresses, in this order, in which none has begun yet.
-    pub fn new(wanted: Wanted, pace: Pace, way: Vec<Step>, mut addresses: Vec<Address>) -> Self {
+    pub fn new(
+        caller: Caller,
+        timeouts: Timeouts,
+        steps: Vec<Step>,
+        mut addresses: Vec<Address>,
+    ) -> Self {
         addresses.reverse();
         Race {
-            wanted,
-            pace,
-            way,
+            caller,
+            timeouts,
+            steps,
             has_several: addresses.len() > 1,
             addresses,
             attempts: Vec::new(),
@@ -93,7 +98,7 @@ impl Race {
     pub fn ready(&mut self, seen: Readiness) {
         // Of several nobody knows whose it was: see `keep_only`.
         if let [attempt] = &mut self.attempts[..] {
-            attempt.approach.ready(seen);
+            attempt.connecting.ready(seen);
         }
     }
 
@@ -104,12 +109,12 @@ impl Race {
     }
 
     /// Does what can be done now.
-    pub fn go_on(&mut self, ground: &mut Ground<'_>) -> Standing {
+    pub fn advance(&mut self, cx: &mut DialContext<'_>) -> Standing {
         loop {
-            if let Some(decided) = self.advance(ground) {
+            if let Some(decided) = self.advance_attempts(cx) {
                 return decided;
             }
-            let is_due = self.next_at.is_some_and(|at| ground.now >= at);
+            let is_due = self.next_at.is_some_and(|at| cx.now >= at);
             if !self.attempts.is_empty() && !is_due {
                 return Standing::Waiting;
             }
@@ -120,37 +125,41 @@ impl Race {
                     false => Standing::Waiting,
                 };
             };
-            match self.connect(&address, ground) {
-                Ok(approach) => self.begun(approach, address, ground.now),
+            match self.connect(&address, cx) {
+                Ok(connecting) => self.begun(connecting, address, cx.now),
                 Err(e) => return Standing::Failed(address, Failure::Broken(e)),
             }
         }
     }
 
     /// Goes on with all connections, until one is ready or has failed.
-    fn advance(&mut self, ground: &mut Ground<'_>) -> Option<Standing> {
+    fn advance_attempts(&mut self, cx: &mut DialContext<'_>) -> Option<Standing> {
         let mut at = 0;
         while at < self.attempts.len() {
             let attempt = &mut self.attempts[at];
-            let was_there = attempt.approach.is_there();
-            let failure = match attempt.approach.advance(ground.scratch) {
+            let was_connected = attempt.connecting.is_connected();
+            let failure = match attempt.connecting.advance(cx.scratch) {
                 Ok(true) => {
-                    self.keep_only(at, ground);
+                    self.keep_only(at, cx);
                     let Attempt {
-                        approach, begun, ..
+                        connecting, begun, ..
                     } = self.attempts.pop()?;
-                    let took = ground.now.saturating_duration_since(begun);
-                    return Some(Standing::Won(Box::new(approach.arrive()), took));
+                    let took = cx.now.saturating_duration_since(begun);
+                    return Some(Standing::Won(Box::new(connecting.finish()), took));
                 }
-                Ok(false) if ground.now >= attempt.until => {
-                    let what = if was_there { "handshake" } else { "connect" };
+                Ok(false) if cx.now >= attempt.until => {
+                    let what = if was_connected {
+                        "handshake"
+                    } else {
+                        "connect"
+                    };
                     let late = io::Error::new(ErrorKind::TimedOut, format!("{what} timeout"));
                     Failure::Broken(late)
                 }
                 Ok(false) => {
-                    if attempt.approach.is_there() && !was_there {
-                        attempt.until = ground.now + self.pace.handshake;
-                        self.keep_only(at, ground);
+                    if attempt.connecting.is_connected() && !was_connected {
+                        attempt.until = cx.now + self.timeouts.handshake;
+                        self.keep_only(at, cx);
                         at = 0;
                     }
                     at += 1;
@@ -160,14 +169,14 @@ impl Race {
             };
             let Attempt { address, .. } = self.attempts.remove(at);
             // The others need not wait for their time.
-            self.next_at = Some(ground.now);
+            self.next_at = Some(cx.now);
             return Some(Standing::Failed(address, failure));
         }
         None
     }
 
     /// One connection stands: the others are not needed.
-    fn keep_only(&mut self, at: usize, ground: &mut Ground<'_>) {
+    fn keep_only(&mut self, at: usize, cx: &mut DialContext<'_>) {
         self.attempts.swap(0, at);
         self.attempts.truncate(1);
         self.next_at = None;
@@ -176,29 +185,29 @@ impl Race {
         }
         // What was told of several connections is told again of this one.
         if let Some(attempt) = self.attempts.first_mut() {
-            let socket = attempt.approach.transport();
-            let told = tokens::watch_again(ground.registry, socket, self.wanted.token);
+            let socket = attempt.connecting.transport();
+            let told = tokens::watch_again(cx.registry, socket, self.caller.token);
             if let Err(e) = told {
                 debug!(
                     "{}: cannot watch the connection again: {e}",
-                    self.wanted.label
+                    self.caller.label
                 );
             }
         }
     }
 
-    fn connect(&self, address: &Address, ground: &Ground<'_>) -> io::Result<Approach<Socket>> {
+    fn connect(&self, address: &Address, cx: &DialContext<'_>) -> io::Result<Connecting<Socket>> {
         let mut socket = Socket::new(Stream::connect(address)?);
-        tokens::watch(ground.registry, &mut socket, self.wanted.token)?;
-        Ok(Approach::new(socket, self.way.clone()))
+        tokens::watch(cx.registry, &mut socket, self.caller.token)?;
+        Ok(Connecting::new(socket, self.steps.clone()))
     }
 
-    fn begun(&mut self, approach: Approach<Socket>, address: Address, now: Instant) {
+    fn begun(&mut self, connecting: Connecting<Socket>, address: Address, now: Instant) {
         self.attempts.push(Attempt {
-            approach,
+            connecting,
             address,
             begun: now,
-            until: now + self.pace.connect,
+            until: now + self.timeouts.connect,
         });
         self.raced |= self.attempts.len() > 1;
         let has_next = !self.addresses.is_empty();

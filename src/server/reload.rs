@@ -58,7 +58,7 @@ impl Server {
         }
         warn_of(&prepared.warnings);
         self.backends.learn(prepared.addresses);
-        self.ways = prepared.ways;
+        self.targets = prepared.targets;
         self.vault = prepared.vault;
         self.watch = prepared.watch;
         let settings = prepared.settings;

@@ -7,10 +7,10 @@ use super::guard::Limits;
 use crate::address::Listen;
 use crate::net::Manner;
 use crate::net::tls_files::ServerTls;
-use crate::tunnel::far::Far;
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::pages::Page;
 use crate::tunnel::policy::{Route, route};
+use crate::tunnel::remote::Remote;
 
 /// Everything the loop needs to know; made by `config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,16 +96,16 @@ impl Default for Settings {
 impl Settings {
     /// Whether clients are served, and no local programs connected.
     pub fn serves(&self) -> bool {
-        self.routes.iter().all(|route| route.far.is_none())
+        self.routes.iter().all(|route| route.remote.is_none())
     }
 
     /// The WebSocket servers that may show any certificate.
-    pub fn unverified(&self) -> impl Iterator<Item = &Far> {
+    pub fn unverified(&self) -> impl Iterator<Item = &Remote> {
         let insecure = self
             .routes
             .iter()
             .filter(|route| route.backend_tls.insecure);
-        insecure.filter_map(|route| route.far.as_ref())
+        insecure.filter_map(|route| route.remote.as_ref())
     }
 
     /// Whether trusted proxies send a PROXY header first at this listener.

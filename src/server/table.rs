@@ -15,7 +15,7 @@ use std::time::Instant;
 pub struct Slot {
     /// The tunnel.
     pub tunnel: Tunnel<Socket>,
-    /// The search for its backend, while that lasts.
+    /// The dial of its backend, while that lasts.
     pub dial: Option<Box<Dial>>,
     /// Its backend, from then on.
     pub backend: Option<Key>,
@@ -91,7 +91,7 @@ impl Table {
             .filter(|slot| !slot.buried)
     }
 
-    /// The search for a tunnel's backend, which is to be put back if it goes
+    /// The dial of a tunnel's backend, which is to be put back if it goes
     /// on.
     pub fn take_dial(&mut self, key: usize) -> Option<Box<Dial>> {
         self.get(key)?.dial.take()

@@ -39,7 +39,7 @@ impl<T: Transport> Tunnel<T> {
 
     /// Whether this is a plain stream that waits for its server.
     fn waits_as_stream(&self) -> bool {
-        matches!(&self.phase, Phase::Dialling(_, accepted) if accepted.guest.is_stream())
+        matches!(&self.phase, Phase::Dialling(_, accepted) if accepted.downstream.is_stream())
     }
 
     /// A stream gets no tunnel. All that it sees is a reset.

@@ -12,19 +12,17 @@ pub mod access;
 #[cfg_attr(not(feature = "admin"), path = "no_admin.rs")]
 pub mod admin;
 mod answer;
-pub mod approach;
 #[cfg_attr(not(feature = "auth"), path = "no_auth.rs")]
 pub mod auth;
+pub mod connecting;
 pub mod deadlines;
 #[cfg_attr(not(feature = "connect"), path = "no_dialogue.rs")]
 pub mod dialogue;
+pub mod downstream;
 pub mod ending;
 pub mod endpoint;
-#[cfg_attr(not(feature = "connect"), path = "no_far.rs")]
-pub mod far;
 pub mod gate;
 pub mod greeting;
-pub mod guest;
 pub mod identity;
 pub mod introduction;
 pub mod label;
@@ -35,6 +33,8 @@ pub mod policy;
 pub mod preface;
 pub mod ration;
 pub mod relay;
+#[cfg_attr(not(feature = "connect"), path = "no_remote.rs")]
+pub mod remote;
 pub mod report;
 pub mod sender;
 pub mod session;
@@ -61,8 +61,8 @@ use crate::net::Transport;
 use crate::wire::http;
 use crate::wire::ws::Role;
 use admin::Visit;
-use approach::Arrival;
 use auth::PasswordCheck;
+use connecting::Connected;
 use ending::Ending;
 use log::{debug, info};
 use opening::{Accepted, Outcome};
@@ -350,20 +350,20 @@ impl<T: Transport> Tunnel<T> {
     }
 
     /// The backend is there: a WebSocket client gets its 101, a stream its way.
-    pub fn connected(&mut self, arrival: Arrival<T>, name: &str, cx: &mut Context<'_>) {
-        let Phase::Dialling(came, accepted) = self.take() else {
+    pub fn connected(&mut self, connected: Connected<T>, name: &str, cx: &mut Context<'_>) {
+        let Phase::Dialling(link, accepted) = self.take() else {
             return;
         };
         let Accepted {
-            guest,
+            downstream,
             terms,
             mut description,
             ..
         } = *accepted;
-        if let Some(name) = &arrival.agreed.subprotocol {
+        if let Some(name) = &connected.agreed.subprotocol {
             description += &format!(", subprotocol {name}");
         }
-        let (mut session, mut early) = guest.join(came, arrival, &terms, cx.now);
+        let (mut session, mut early) = downstream.join(link, connected, &terms, cx.now);
         info!("{} opened: {description} -> {name}", self.label);
         cx.tally.opened(self.place());
         session.begin(&mut early, cx.scratch, cx.now);

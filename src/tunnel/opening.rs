@@ -7,9 +7,8 @@
 use super::access::is_bearer;
 use super::admin::Visit;
 use super::auth::{self, PasswordCheck, Vault};
-use super::far::{Far, Seeker};
+use super::downstream::{Downstream, PendingUpgrade};
 use super::greeting::Facts;
-use super::guest::{Guest, Hello};
 use super::identity::Trusted;
 use super::introduction::{Introduction, Step};
 use super::link::{Link, Read};
@@ -17,6 +16,7 @@ use super::pages::Page;
 use super::policy::{self, Route};
 use super::preface::preface;
 use super::relay::Scratch;
+use super::remote::{LocalStream, Remote};
 use super::sender::{Seen, Sender};
 use super::terms::Terms;
 use super::{Gate, Label};
@@ -59,8 +59,8 @@ pub enum Outcome {
 pub struct Accepted {
     /// The route's place in the list.
     pub route: usize,
-    /// Who waits.
-    pub guest: Guest,
+    /// Who waits for the connection upstream.
+    pub downstream: Downstream,
     /// What the log says of the tunnel.
     pub description: String,
     /// The backend of the token, where it chose one.
@@ -73,10 +73,10 @@ pub struct Accepted {
 
 impl Accepted {
     /// A plain stream, which asks for nothing: it takes the first route.
-    fn stream(route: &Route, seeker: Seeker) -> Self {
+    fn stream(route: &Route, stream: LocalStream) -> Self {
         Accepted {
             route: 0,
-            guest: Guest::Stream(seeker),
+            downstream: Downstream::Stream(stream),
             description: route.framing.to_string(),
             backend: None,
             password: None,
@@ -188,9 +188,9 @@ impl Opening {
         label: &mut Label,
     ) -> Outcome {
         let first = rules.routes.first();
-        let far = first.and_then(|route| route.far.as_ref());
-        if let (Some(route), Some(seeker)) = (first, far.map(Far::seeker)) {
-            return Outcome::Accepted(Box::new(Accepted::stream(route, seeker)));
+        let remote = first.and_then(|route| route.remote.as_ref());
+        if let (Some(route), Some(stream)) = (first, remote.map(Remote::local_stream)) {
+            return Outcome::Accepted(Box::new(Accepted::stream(route, stream)));
         }
         if let Some(introduction) = &mut self.introduction {
             let header = match introduction.read(link, &mut scratch.made.lent) {
@@ -363,7 +363,7 @@ fn decide(
     let preface = preface(choice.route, &facts, &sender.connection);
     Ok(Outcome::Accepted(Box::new(Accepted {
         route: choice.index,
-        guest: Guest::Web(Hello {
+        downstream: Downstream::WebSocket(PendingUpgrade {
             accept: upgrade.accept(),
             subprotocol: choice.subprotocol.map(str::to_owned),
             half_close: upgrade.half_close,

@@ -8,7 +8,7 @@
 use super::*;
 use crate::net::tls::{Acceptor, Connector};
 use crate::net::{Lent, Peer, Received, Secured, Taken};
-use crate::tunnel::approach::{Approach, Failure, Step};
+use crate::tunnel::connecting::{Connecting, Failure, Step};
 use crate::tunnel::identity::Trusted;
 use crate::tunnel::policy::Route;
 use crate::wire::framing::Framing;
@@ -183,11 +183,11 @@ pub(crate) struct World {
     /// server.
     pub(crate) client: Fake,
     pub(crate) backend: Fake,
-    /// The way to the backend, while it is gone.
-    pub(crate) approach: Option<Approach<Fake>>,
+    /// The connection upstream, while it is being made.
+    pub(crate) connecting: Option<Connecting<Fake>>,
     /// What was agreed on at its end.
     pub(crate) agreed: Option<Agreed>,
-    /// Why it led nowhere.
+    /// Why it was not made.
     pub(crate) failure: Option<Failure>,
     pub(crate) routes: Vec<Route>,
     pub(crate) vault: auth::Vault,
@@ -241,7 +241,7 @@ impl World {
             tunnel,
             client,
             backend,
-            approach: None,
+            connecting: None,
             agreed: None,
             failure: None,
             routes: vec![route],
@@ -297,32 +297,32 @@ impl World {
     }
 
     pub(crate) fn backend_is_there(&mut self) {
-        self.set_out(Vec::new());
+        self.dial(Vec::new());
         self.pump();
         assert!(self.agreed.is_some(), "a connection");
     }
 
-    /// Goes this way to the backend, in the turns that follow.
-    pub(crate) fn set_out(&mut self, way: Vec<Step>) {
+    /// Dials upstream and takes these steps, in the turns that follow.
+    pub(crate) fn dial(&mut self, steps: Vec<Step>) {
         // An event tells of all that came before anybody listened.
         self.backend.0.borrow_mut().came();
-        self.approach = Some(Approach::new(self.backend.clone(), way));
+        self.connecting = Some(Connecting::new(self.backend.clone(), steps));
     }
 
-    fn go_on(&mut self) {
-        let Some(mut approach) = self.approach.take() else {
+    fn advance(&mut self) {
+        let Some(mut connecting) = self.connecting.take() else {
             return;
         };
         // Who is gone or was sent away needs no backend.
         if !self.tunnel.is_opening() {
             return;
         }
-        match approach.advance(&mut self.scratch) {
-            Ok(false) => self.approach = Some(approach),
+        match connecting.advance(&mut self.scratch) {
+            Ok(false) => self.connecting = Some(connecting),
             Ok(true) => {
-                let arrival = approach.arrive();
-                self.agreed = Some(arrival.agreed.clone());
-                self.context(|tunnel, cx| tunnel.connected(arrival, "fake", cx));
+                let connected = connecting.finish();
+                self.agreed = Some(connected.agreed.clone());
+                self.context(|tunnel, cx| tunnel.connected(connected, "fake", cx));
             }
             Err(failure) => self.failure = Some(failure),
         }
@@ -345,12 +345,12 @@ impl World {
                 broken: far.breaks,
                 urgent: false,
             };
-            match (&mut self.approach, side) {
-                (Some(approach), Side::Upstream) => approach.ready(seen),
+            match (&mut self.connecting, side) {
+                (Some(connecting), Side::Upstream) => connecting.ready(seen),
                 _ => self.tunnel.ready(side, seen),
             }
         }
-        self.go_on();
+        self.advance();
         self.context(Tunnel::pump)
     }
 

@@ -28,7 +28,7 @@ impl Run {
     pub(super) fn judge_memory(&self) {
         let held = self.world.tunnel.memory();
         assert!(held <= most_held(self.terms.role), "{held} bytes are held");
-        if self.world.approach.is_some() && !self.lost {
+        if self.world.connecting.is_some() && !self.lost {
             let heard = self.from_peer.len() - self.peer.0.borrow().sends.len();
             assert!(heard <= MOST_HEARD, "{heard} bytes of an answer are held");
         }
@@ -59,7 +59,7 @@ impl Run {
     pub(super) fn settle(&mut self) {
         if !self.is_there() {
             self.pump();
-            self.set_out();
+            self.dial();
         }
         for fake in [&self.peer, &self.stream] {
             fake.0.borrow_mut().make_room(usize::MAX);
@@ -77,7 +77,7 @@ impl Run {
             } else {
                 assert_eq!(self.stream.0.borrow().received, b"");
                 let waits = self.need != Need::Nothing;
-                assert!(!waits || self.world.approach.is_some());
+                assert!(!waits || self.world.connecting.is_some());
                 let is_cut = !waits || (!self.peer_ended && heard == Ok(Next::Listen));
                 assert!(is_cut, "its answer was not heard: {heard:?}");
             }

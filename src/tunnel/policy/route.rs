@@ -6,8 +6,8 @@ use super::origin::Origins;
 use crate::address::{Backend, Listen};
 use crate::net::tls_files::ClientTls;
 use crate::tunnel::access::{Auth, is_bearer};
-use crate::tunnel::far::Far;
 use crate::tunnel::greeting::Greeting;
+use crate::tunnel::remote::Remote;
 use crate::wire::framing::Framing;
 use crate::wire::proxy_protocol::Version;
 use crate::wire::ws::{FrameType, InvalidUtf8};
@@ -35,7 +35,7 @@ pub struct Route {
     pub backend_tls: ClientTls,
     /// The WebSocket server that the route leads to instead: then what comes in
     /// is no request, but a plain stream.
-    pub far: Option<Far>,
+    pub remote: Option<Remote>,
     /// As many tunnels at a time to each backend; `None`: any number.
     pub max_connections_per_backend: Option<usize>,
     /// As many new tunnels a second; `None`: any number.
@@ -77,7 +77,7 @@ impl Default for Route {
             subprotocols: Vec::new(),
             backends: Vec::new(),
             backend_tls: ClientTls::default(),
-            far: None,
+            remote: None,
             max_connections_per_backend: None,
             new_connections_per_second: None,
             framing: Framing::Raw,

@@ -2,22 +2,22 @@
 
 use super::*;
 use crate::net::tls_files::ClientTls;
-use crate::tunnel::far::{Far, Quest};
+use crate::tunnel::remote::{Remote, Target};
 use crate::url::Url;
 
 /// A local stream, in the client's place, that is led to a WebSocket server, in
 /// the backend's.
 fn stream(half_close: bool, framing: Framing) -> World {
-    let far = Far::at(Url::websocket("ws://h/").unwrap());
-    let quest = Quest::new(&far, &ClientTls::default()).unwrap();
-    let (_, way) = quest.way().unwrap();
+    let remote = Remote::at(Url::websocket("ws://h/").unwrap());
+    let target = Target::new(&remote, &ClientTls::default()).unwrap();
+    let (_, steps) = target.next_hop().unwrap();
     let mut world = World::connected(Route {
-        far: Some(far),
+        remote: Some(remote),
         framing,
         ..Route::default()
     });
     assert_eq!(world.pump(), Need::Backend(0));
-    world.set_out(way);
+    world.dial(steps);
     world.pump();
     let request = std::mem::take(&mut world.backend.0.borrow_mut().received);
     world.backend_sends(&welcome(&request, half_close).unwrap());
@@ -97,7 +97,7 @@ fn a_stream_that_is_gone_ends_a_websocket_that_still_was_to_answer() {
 #[test]
 fn a_stream_that_cannot_be_led_anywhere_is_reset() {
     let mut world = World::connected(Route {
-        far: stream(false, Framing::Raw).routes.remove(0).far,
+        remote: stream(false, Framing::Raw).routes.remove(0).remote,
         ..Route::default()
     });
     assert_eq!(world.pump(), Need::Backend(0));

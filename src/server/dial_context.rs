@@ -1,13 +1,13 @@
-//! What the search for a backend is lent by the loop, and whom it is for.
+//! What a dial is lent by the loop, and whom it is for.
 
 use super::backends::Backends;
 use crate::tunnel::{Label, Scratch};
 use mio::{Registry, Token};
 use std::time::Instant;
 
-/// Who wants a connection.
+/// Whom a connection is made for.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct Caller {
     /// The tunnel.
     pub label: Label,
     /// What the connection is watched under.
@@ -17,7 +17,7 @@ pub struct Wanted {
 }
 
 /// What a dial is lent.
-pub struct Ground<'a> {
+pub struct DialContext<'a> {
     /// All backends.
     pub backends: &'a mut Backends,
     /// Where connections are watched.

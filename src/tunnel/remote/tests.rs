@@ -1,4 +1,4 @@
-//! Which way leads where, and who learns what on it.
+//! What is dialled for which URL, and who learns what on the way.
 
 use super::*;
 
@@ -94,15 +94,15 @@ fn no_proxy_leads_to_what_is_excepted() {
     }
 }
 
-fn quest(url: &str, change: impl FnOnce(&mut Far)) -> Quest {
-    let mut far = Far::at(Url::websocket(url).unwrap());
-    change(&mut far);
-    Quest::new(&far, &ClientTls::default()).unwrap()
+fn target(url: &str, change: impl FnOnce(&mut Remote)) -> Target {
+    let mut remote = Remote::at(Url::websocket(url).unwrap());
+    change(&mut remote);
+    Target::new(&remote, &ClientTls::default()).unwrap()
 }
 
 /// What is dialled, and the steps in short.
-fn way(quest: &Quest) -> (String, String) {
-    let (backend, steps) = quest.way().unwrap();
+fn hop(target: &Target) -> (String, String) {
+    let (backend, steps) = target.next_hop().unwrap();
     let short = |step: &Step| match step {
         Step::Tls(connector) => format!("tls {}", connector.name()),
         Step::Ask(Request::Connect(connect)) => {
@@ -144,57 +144,57 @@ fn the_way_goes_through_each_proxy_in_its_own_tongue() {
             "socks, tls ::1, GET / [::1]:8",
         ),
     ] {
-        let quest = quest(url, |far| {
-            far.proxies = Proxies::always(Url::proxy(proxy).ok());
+        let target = target(url, |remote| {
+            remote.proxies = Proxies::always(Url::proxy(proxy).ok());
         });
-        assert_eq!(way(&quest), (backend.to_owned(), steps.to_owned()));
+        assert_eq!(hop(&target), (backend.to_owned(), steps.to_owned()));
     }
 }
 
 #[test]
 fn redirects_are_followed_as_often_as_allowed_and_never_away_from_tls() {
-    let mut plain = quest("ws://h/", |far| far.follow = 1);
-    plain.follow("https://h/").unwrap();
-    assert_eq!(way(&plain).1, "tls h, GET / h");
-    let mut quest = quest("wss://h/a", |far| far.follow = 2);
+    let mut plain = target("ws://h/", |remote| remote.follow = 1);
+    plain.redirect("https://h/").unwrap();
+    assert_eq!(hop(&plain).1, "tls h, GET / h");
+    let mut target = target("wss://h/a", |remote| remote.follow = 2);
     assert!(
-        quest
-            .follow("http://h/b")
+        target
+            .redirect("http://h/b")
             .unwrap_err()
             .contains("away from TLS")
     );
-    quest.follow("/b").unwrap();
-    assert_eq!(way(&quest).1, "tls h, GET /b h");
-    quest.follow("https://other:8443/c").unwrap();
-    assert_eq!(way(&quest).0, "other:8443");
+    target.redirect("/b").unwrap();
+    assert_eq!(hop(&target).1, "tls h, GET /b h");
+    target.redirect("https://other:8443/c").unwrap();
+    assert_eq!(hop(&target).0, "other:8443");
     assert_eq!(
-        quest.follow("/d"),
+        target.redirect("/d"),
         Err("more redirects than 2 (--follow)".to_owned())
     );
-    quest.again();
-    assert_eq!(way(&quest).0, "h:443");
+    target.reset();
+    assert_eq!(hop(&target).0, "h:443");
 }
 
 #[test]
 fn another_server_learns_no_secret_of_the_first() {
-    let mut quest = quest("wss://me:pw@h/a", |far| {
-        far.follow = 2;
-        far.host = Some("front".to_owned());
-        far.server_name = Some("inner".to_owned());
+    let mut target = target("wss://me:pw@h/a", |remote| {
+        remote.follow = 2;
+        remote.host = Some("front".to_owned());
+        remote.server_name = Some("inner".to_owned());
         let field = |name: &str| (name.to_owned(), "x".to_owned());
-        far.fields = ["Cookie", "X-Key"].map(field).to_vec();
+        remote.fields = ["Cookie", "X-Key"].map(field).to_vec();
     });
-    let names = |quest: &Quest| {
-        let wish = quest.wish(quest.is_moved());
-        let names: Vec<_> = wish.fields.into_iter().map(|(name, _)| name).collect();
-        (names.join(" "), wish.host)
+    let names = |target: &Target| {
+        let request = target.request(target.is_redirected());
+        let names: Vec<_> = request.fields.into_iter().map(|(name, _)| name).collect();
+        (names.join(" "), request.host)
     };
     let all = ("Cookie X-Key Authorization".to_owned(), "front".to_owned());
-    assert_eq!(names(&quest), all);
-    quest.follow("/b").unwrap();
-    assert_eq!(names(&quest), all);
-    assert_eq!(way(&quest).1, "tls inner, GET /b front");
-    quest.follow("https://other/b").unwrap();
-    assert_eq!(names(&quest), ("X-Key".to_owned(), "other".to_owned()));
-    assert_eq!(way(&quest).1, "tls other, GET /b other");
+    assert_eq!(names(&target), all);
+    target.redirect("/b").unwrap();
+    assert_eq!(names(&target), all);
+    assert_eq!(hop(&target).1, "tls inner, GET /b front");
+    target.redirect("https://other/b").unwrap();
+    assert_eq!(names(&target), ("X-Key".to_owned(), "other".to_owned()));
+    assert_eq!(hop(&target).1, "tls other, GET /b other");
 }

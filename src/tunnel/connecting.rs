@@ -1,7 +1,7 @@
 //! From a connection that was begun to one that carries messages: what has to
 //! be said to whoever stands between, and to the other side itself.
 //!
-//! The way is data: a list of [`Step`]s. To a plain backend it is empty; to a
+//! That is data: a list of [`Step`]s. To a plain backend it is empty; to a
 //! WebSocket server it may be a proxy's TLS, a request to the proxy, the
 //! server's TLS and its opening handshake. Each step is done when the side that
 //! was spoken to has nothing more to say, so nothing may come behind it before
@@ -27,23 +27,23 @@ pub enum Step {
     Ask(Request),
 }
 
-/// Where it stands.
+/// What is being done.
 #[derive(Debug)]
 enum Stage {
     /// The connection, or TLS over it, is being made.
-    Connecting,
+    Transport,
     /// Something was said and is being answered.
     Talking(Dialogue),
     /// All is done.
-    Through,
+    Done,
 }
 
-/// Why a way leads nowhere.
+/// Why a connection is not made.
 #[derive(Debug)]
 pub enum Failure {
     /// The connection failed, or TLS over it.
     Broken(io::Error),
-    /// Somebody on the way said no; says who.
+    /// The proxy or the server said no; says who.
     Unwelcome(&'static str, Unwelcome),
 }
 
@@ -66,7 +66,7 @@ impl Failure {
     }
 
     /// Whether the same could come to something later.
-    pub fn may_change(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             // That is TLS refusing what it is shown.
             Failure::Broken(e) => e.kind() != ErrorKind::InvalidData,
@@ -93,7 +93,7 @@ impl From<io::Error> for Failure {
 
 /// A connection that is ready for messages.
 #[derive(Debug)]
-pub struct Arrival<T> {
+pub struct Connected<T> {
     /// The connection.
     pub link: Link<T>,
     /// What a WebSocket's handshake has agreed on.
@@ -104,25 +104,25 @@ pub struct Arrival<T> {
 
 /// A connection that is being made.
 #[derive(Debug)]
-pub struct Approach<T> {
+pub struct Connecting<T> {
     link: Link<T>,
-    left: vec::IntoIter<Step>,
+    steps: vec::IntoIter<Step>,
     stage: Stage,
     /// Whether the connection itself is there.
-    is_there: bool,
-    heard: Vec<u8>,
+    is_connected: bool,
+    received: Vec<u8>,
     agreed: Agreed,
 }
 
-impl<T: Transport> Approach<T> {
-    /// Begins with a connection that was begun, and goes this way.
-    pub fn new(transport: T, way: Vec<Step>) -> Self {
-        Approach {
+impl<T: Transport> Connecting<T> {
+    /// Begins with a connection that was begun, and takes these steps.
+    pub fn new(transport: T, steps: Vec<Step>) -> Self {
+        Connecting {
             link: Link::new(transport),
-            left: way.into_iter(),
-            stage: Stage::Connecting,
-            is_there: false,
-            heard: Vec::new(),
+            steps: steps.into_iter(),
+            stage: Stage::Transport,
+            is_connected: false,
+            received: Vec::new(),
             agreed: Agreed::default(),
         }
     }
@@ -138,8 +138,8 @@ impl<T: Transport> Approach<T> {
     }
 
     /// Whether the connection itself is there, whatever is still to be said.
-    pub fn is_there(&self) -> bool {
-        self.is_there
+    pub fn is_connected(&self) -> bool {
+        self.is_connected
     }
 
     /// Goes on as far as it can; says whether all is done.
@@ -149,7 +149,7 @@ impl<T: Transport> Approach<T> {
     pub fn advance(&mut self, scratch: &mut Scratch) -> Result<bool, Failure> {
         loop {
             match &mut self.stage {
-                Stage::Connecting => {
+                Stage::Transport => {
                     if !self.link.transport().connected(&mut scratch.made.lent)? {
                         return Ok(false);
                     }
@@ -160,7 +160,7 @@ impl<T: Transport> Approach<T> {
                             ..Readiness::default()
                         });
                     }
-                    self.is_there = true;
+                    self.is_connected = true;
                     self.begin()?;
                 }
                 Stage::Talking(_) => {
@@ -169,32 +169,32 @@ impl<T: Transport> Approach<T> {
                     }
                     self.begin()?;
                 }
-                Stage::Through => return Ok(true),
+                Stage::Done => return Ok(true),
             }
         }
     }
 
-    /// What all this was for.
-    pub fn arrive(self) -> Arrival<T> {
-        Arrival {
+    /// The connection, once all is done.
+    pub fn finish(self) -> Connected<T> {
+        Connected {
             link: self.link,
             agreed: self.agreed,
-            early: self.heard,
+            early: self.received,
         }
     }
 
     /// Begins the next step.
     fn begin(&mut self) -> Result<(), Failure> {
-        let step = self.left.next();
-        if step.is_some() && !self.heard.is_empty() {
+        let step = self.steps.next();
+        if step.is_some() && !self.received.is_empty() {
             let spoke = "a side on the way spoke before it was spoken to";
             return Err(io::Error::new(ErrorKind::InvalidData, spoke).into());
         }
         self.stage = match step {
-            None => Stage::Through,
+            None => Stage::Done,
             Some(Step::Tls(connector)) => {
                 self.link.transport().connect_tls(&connector)?;
-                Stage::Connecting
+                Stage::Transport
             }
             Some(Step::Ask(request)) => {
                 let (words, dialogue) = request.begin()?;
@@ -213,13 +213,13 @@ impl<T: Transport> Approach<T> {
             let Stage::Talking(dialogue) = &mut self.stage else {
                 return Ok(true);
             };
-            let (who, next) = dialogue.hear(&self.heard);
+            let (who, next) = dialogue.hear(&self.received);
             match next.map_err(|why| Failure::Unwelcome(who, why))? {
                 Next::Listen => {
                     let read = self.link.read(&mut scratch.read, &mut scratch.made.lent);
                     match read {
                         Read::Blocked => return Ok(false),
-                        Read::Bytes(n) => self.heard.extend_from_slice(&scratch.read[..n]),
+                        Read::Bytes(n) => self.received.extend_from_slice(&scratch.read[..n]),
                         Read::Broken(e) => return Err(e.into()),
                         Read::End => {
                             let text = "ended the connection without a whole answer".to_owned();
@@ -228,11 +228,11 @@ impl<T: Transport> Approach<T> {
                     }
                 }
                 Next::Say(bytes, used) => {
-                    self.heard.drain(..used);
+                    self.received.drain(..used);
                     self.link.queue().push(&bytes);
                 }
                 Next::Done(used) => {
-                    self.heard.drain(..used);
+                    self.received.drain(..used);
                     self.agreed = dialogue.agreed();
                     return Ok(true);
                 }

@@ -1,7 +1,8 @@
-//! The WebSocket server that local connections are led to, and the way there.
+//! The remote WebSocket server that local streams are connected to, and the
+//! proxies in between.
 
 use super::access::Secret;
-use super::approach::Step;
+use super::connecting::Step;
 use super::dialogue::Request;
 use crate::address::Backend;
 use crate::cidr::Cidr;
@@ -21,9 +22,9 @@ use std::sync::Arc;
 /// Most redirects that can be followed.
 pub const MOST_REDIRECTS: u8 = 5;
 
-/// What is known of the far end before anything is dialled.
+/// What is known of the remote server before anything is dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Far {
+pub struct Remote {
     /// Where it is.
     pub url: Url,
     /// The proxies in between.
@@ -45,10 +46,10 @@ pub struct Far {
     pub retry: bool,
 }
 
-impl Far {
+impl Remote {
     /// A server at this URL, with nothing special about it.
     pub fn at(url: Url) -> Self {
-        Far {
+        Remote {
             url,
             proxies: Proxies::default(),
             authorization: None,
@@ -61,23 +62,23 @@ impl Far {
         }
     }
 
-    /// A stream that is to be led there.
-    pub fn seeker(&self) -> Seeker {
-        Seeker(())
+    /// A stream that is to be connected to it.
+    pub fn local_stream(&self) -> LocalStream {
+        LocalStream(())
     }
 }
 
-impl fmt::Display for Far {
+impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.url.fmt(f)
     }
 }
 
-/// A plain stream that a WebSocket server is sought for.
+/// A plain stream that is to be connected to a remote server.
 #[derive(Debug)]
-pub struct Seeker(());
+pub struct LocalStream(());
 
-impl Seeker {
+impl LocalStream {
     /// What speaks for it, once the server is there.
     pub fn connection(self, text: Text, agreed: &Agreed) -> Connection {
         Connection::new(Role::Client, text, agreed.half_close)
@@ -220,11 +221,11 @@ impl Exception {
     }
 }
 
-/// The far end with all that has to be read for it, and where it is looked for
-/// now.
+/// A remote server as it is dialled: with all that has to be read for it, and
+/// where redirects have led.
 #[derive(Clone, Debug)]
-pub struct Quest {
-    far: Arc<Far>,
+pub struct Target {
+    remote: Arc<Remote>,
     /// How the server and a proxy are asked for TLS, whatever their names are.
     /// Nobody has to be asked where no TLS is spoken.
     tls: Result<Connector, String>,
@@ -233,12 +234,12 @@ pub struct Quest {
     followed: u8,
 }
 
-impl Quest {
+impl Target {
     /// Reads what `tls` names.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn new(far: &Far, tls: &ClientTls) -> Result<Self, String> {
+    pub fn new(remote: &Remote, tls: &ClientTls) -> Result<Self, String> {
         // A proxy is shown no certificate, and has to show a good one.
         let proxy_tls = ClientTls {
             ca: tls.ca.clone(),
@@ -246,32 +247,32 @@ impl Quest {
             ..ClientTls::default()
         };
         let any = "localhost";
-        let quest = Quest {
+        let target = Target {
             tls: tls.load(any).map(Connector::for_http),
             proxy_tls: proxy_tls.load(any).map(Connector::for_http),
-            url: far.url.clone(),
-            far: Arc::new(far.clone()),
+            url: remote.url.clone(),
+            remote: Arc::new(remote.clone()),
             followed: 0,
         };
-        quest.way().map(|_| quest)
+        target.next_hop().map(|_| target)
     }
 
     /// Whether what failed is tried again.
     pub fn retries(&self) -> bool {
-        self.far.retry
+        self.remote.retry
     }
 
     /// What the log calls it.
     pub fn name(&self) -> String {
-        match self.far.proxies.to(&self.url) {
+        match self.remote.proxies.to(&self.url) {
             Some(proxy) => format!("{} through {proxy}", self.url),
             None => self.url.to_string(),
         }
     }
 
     /// Goes back to the URL that was asked for.
-    pub fn again(&mut self) {
-        self.url = self.far.url.clone();
+    pub fn reset(&mut self) {
+        self.url = self.remote.url.clone();
         self.followed = 0;
     }
 
@@ -279,11 +280,11 @@ impl Quest {
     ///
     /// # Errors
     /// Why it is not.
-    pub fn follow(&mut self, location: &str) -> Result<(), String> {
-        if self.followed == self.far.follow {
+    pub fn redirect(&mut self, location: &str) -> Result<(), String> {
+        if self.followed == self.remote.follow {
             return Err(format!(
                 "more redirects than {} (--follow)",
-                self.far.follow
+                self.remote.follow
             ));
         }
         let moved = self.url.moved(location);
@@ -297,31 +298,31 @@ impl Quest {
     }
 
     /// Whether redirects are followed at all.
-    pub fn follows(&self) -> bool {
-        self.far.follow > 0
+    pub fn follows_redirects(&self) -> bool {
+        self.remote.follow > 0
     }
 
     /// What is to be dialled, and what to do over the connection.
     ///
     /// # Errors
     /// A name that no certificate can have.
-    pub fn way(&self) -> Result<(Backend, Vec<Step>), String> {
+    pub fn next_hop(&self) -> Result<(Backend, Vec<Step>), String> {
         let mut steps = Vec::new();
-        let first = match self.far.proxies.to(&self.url) {
+        let first = match self.remote.proxies.to(&self.url) {
             None => &self.url,
             Some(proxy) => {
-                self.through(proxy, &mut steps)?;
+                self.proxy_steps(proxy, &mut steps)?;
                 proxy
             }
         };
-        let is_moved = self.is_moved();
+        let is_redirected = self.is_redirected();
         if self.url.is_secure() {
-            let name = self.far.server_name.as_ref().filter(|_| !is_moved);
+            let name = self.remote.server_name.as_ref().filter(|_| !is_redirected);
             steps.push(Step::Tls(
                 self.tls.clone()?.to(name.unwrap_or(&self.url.host))?,
             ));
         }
-        steps.push(Step::Ask(Request::WebSocket(self.wish(is_moved))));
+        steps.push(Step::Ask(Request::WebSocket(self.request(is_redirected))));
         let backend = Backend::Tcp {
             host: first.host.clone(),
             port: first.port,
@@ -329,7 +330,7 @@ impl Quest {
         Ok((backend, steps))
     }
 
-    fn through(&self, proxy: &Url, steps: &mut Vec<Step>) -> Result<(), String> {
+    fn proxy_steps(&self, proxy: &Url, steps: &mut Vec<Step>) -> Result<(), String> {
         let credentials = proxy.credentials.clone();
         if proxy.scheme == Scheme::Socks5h {
             let pair = credentials.map(|known| (known.user, known.password));
@@ -347,34 +348,34 @@ impl Quest {
     }
 
     /// Whether a redirect has led to another server.
-    fn is_moved(&self) -> bool {
+    fn is_redirected(&self) -> bool {
         let place = |url: &Url| (url.scheme, url.host.clone(), url.port);
-        place(&self.url) != place(&self.far.url)
+        place(&self.url) != place(&self.remote.url)
     }
 
     /// What the server is asked; another than was meant learns no secret.
-    fn wish(&self, is_moved: bool) -> Wish {
-        let far = &self.far;
+    fn request(&self, is_redirected: bool) -> Wish {
+        let remote = &self.remote;
         let is_open = |(name, _): &&(String, String)| {
             let secret = ["authorization", "cookie"];
-            !is_moved || !secret.iter().any(|s| name.eq_ignore_ascii_case(s))
+            !is_redirected || !secret.iter().any(|s| name.eq_ignore_ascii_case(s))
         };
-        let mut fields: Vec<_> = far.fields.iter().filter(is_open).cloned().collect();
+        let mut fields: Vec<_> = remote.fields.iter().filter(is_open).cloned().collect();
         let own = self.url.credentials.as_ref().map(basic);
-        let given = far.authorization.as_ref().filter(|_| !is_moved);
+        let given = remote.authorization.as_ref().filter(|_| !is_redirected);
         if let Some(value) = given.map(|secret| secret.reveal().to_owned()).or(own) {
             fields.push(("Authorization".to_owned(), value));
         }
-        let host = far.host.clone().filter(|_| !is_moved);
+        let host = remote.host.clone().filter(|_| !is_redirected);
         Wish {
             target: self.url.target.clone(),
             host: host.unwrap_or_else(|| self.url.host_header()),
             fields,
-            subprotocols: far.subprotocols.clone(),
+            subprotocols: remote.subprotocols.clone(),
         }
     }
 }
 
-// Most ways have TLS in them.
+// Most have TLS in them.
 #[cfg(all(test, feature = "tls"))]
 mod tests;

@@ -1,10 +1,10 @@
-//! A WebSocket server that is sought for local connections: where it is looked
-//! for now, and when again.
+//! A remote WebSocket server that is dialled: where it is after redirects, and
+//! when it is dialled again.
 
 use crate::address::Backend;
 use crate::tunnel::Label;
-use crate::tunnel::approach::Step;
-use crate::tunnel::far::Quest;
+use crate::tunnel::connecting::Step;
+use crate::tunnel::remote::Target;
 use log::{debug, warn};
 use std::time::{Duration, Instant};
 
@@ -12,21 +12,21 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(500);
 const DOUBLINGS: u32 = 6;
 
-/// A search for a WebSocket server.
+/// A remote server and its redirects and retries.
 #[derive(Debug)]
-pub struct Pursuit {
-    quest: Quest,
-    /// How often it has failed as a whole.
+pub struct Redial {
+    target: Target,
+    /// How often the dial has failed as a whole.
     failures: u32,
     /// When it begins again.
     again_at: Option<Instant>,
 }
 
-impl Pursuit {
-    /// A search that begins.
-    pub fn new(quest: &Quest) -> Self {
-        Pursuit {
-            quest: quest.clone(),
+impl Redial {
+    /// A dial that begins.
+    pub fn new(target: &Target) -> Self {
+        Redial {
+            target: target.clone(),
             failures: 0,
             again_at: None,
         }
@@ -34,15 +34,15 @@ impl Pursuit {
 
     /// What the log calls the server.
     pub fn name(&self) -> String {
-        self.quest.name()
+        self.target.name()
     }
 
     /// What is to be dialled now, and what to do over the connection.
     ///
     /// # Errors
     /// A name that no certificate can have.
-    pub fn way(&self) -> Result<(Backend, Vec<Step>), String> {
-        self.quest.way()
+    pub fn next_hop(&self) -> Result<(Backend, Vec<Step>), String> {
+        self.target.next_hop()
     }
 
     /// Goes where an answer says; `false` if that is not wanted.
@@ -50,22 +50,22 @@ impl Pursuit {
     /// # Errors
     /// Why it is not allowed.
     pub fn follow(&mut self, location: &str, label: Label) -> Result<bool, String> {
-        if !self.quest.follows() {
+        if !self.target.follows_redirects() {
             return Ok(false);
         }
         let from = self.name();
-        let followed = self.quest.follow(location);
+        let followed = self.target.redirect(location);
         followed.map_err(|why| format!("{from}: {why}"))?;
         debug!("{label}: {from} leads to {}", self.name());
         Ok(true)
     }
 
     /// Begins again after a pause, if that is wanted; says whether it does.
-    pub fn rest(&mut self, why: &str, label: Label, now: Instant) -> bool {
-        if !self.quest.retries() {
+    pub fn back_off(&mut self, why: &str, label: Label, now: Instant) -> bool {
+        if !self.target.retries() {
             return false;
         }
-        self.quest.again();
+        self.target.reset();
         let pause = PAUSE * 2_u32.pow(self.failures.min(DOUBLINGS));
         // Between a half and the whole, so that many do not come at once.
         let chance = getrandom::u32().unwrap_or_default() % 512;
@@ -77,13 +77,13 @@ impl Pursuit {
         true
     }
 
-    /// When it begins again, while it rests.
+    /// When it begins again, during a pause.
     pub fn again_at(&self) -> Option<Instant> {
         self.again_at
     }
 
-    /// It has rested enough.
-    pub fn wake(&mut self) {
+    /// The pause is over.
+    pub fn resume(&mut self) {
         self.again_at = None;
     }
 }

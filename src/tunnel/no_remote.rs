@@ -1,7 +1,7 @@
-//! In place of WebSocket servers to be led to, in a build without `adit
-//! connect`: its types have no values, so no stream is led anywhere.
+//! In place of remote WebSocket servers, in a build without `adit connect`: its
+//! types have no values, so no stream is connected anywhere.
 
-use super::approach::Step;
+use super::connecting::Step;
 use crate::address::Backend;
 use crate::net::tls_files::ClientTls;
 use crate::wire::ws::hail::Agreed;
@@ -10,31 +10,31 @@ use std::fmt;
 
 /// No route leads to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Far {}
+pub enum Remote {}
 
-/// No stream seeks one.
+/// No stream is connected to one.
 #[derive(Debug)]
-pub enum Seeker {}
+pub enum LocalStream {}
 
-/// None is looked for.
+/// None is dialled.
 #[derive(Clone, Debug)]
-pub enum Quest {}
+pub enum Target {}
 
 #[expect(missing_docs, reason = "nobody can call it")]
-impl Far {
-    pub fn seeker(&self) -> Seeker {
+impl Remote {
+    pub fn local_stream(&self) -> LocalStream {
         match *self {}
     }
 }
 
-impl fmt::Display for Far {
+impl fmt::Display for Remote {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {}
     }
 }
 
 #[expect(missing_docs, reason = "nobody can call it")]
-impl Seeker {
+impl LocalStream {
     pub fn connection(self, _: Text, _: &Agreed) -> Connection {
         match self {}
     }
@@ -45,9 +45,9 @@ impl Seeker {
     clippy::missing_errors_doc,
     reason = "nobody can call them"
 )]
-impl Quest {
-    pub fn new(far: &Far, _: &ClientTls) -> Result<Self, String> {
-        match *far {}
+impl Target {
+    pub fn new(remote: &Remote, _: &ClientTls) -> Result<Self, String> {
+        match *remote {}
     }
 
     pub fn retries(&self) -> bool {
@@ -58,19 +58,19 @@ impl Quest {
         match *self {}
     }
 
-    pub fn again(&mut self) {
+    pub fn reset(&mut self) {
         match *self {}
     }
 
-    pub fn follow(&mut self, _: &str) -> Result<(), String> {
+    pub fn redirect(&mut self, _: &str) -> Result<(), String> {
         match *self {}
     }
 
-    pub fn follows(&self) -> bool {
+    pub fn follows_redirects(&self) -> bool {
         match *self {}
     }
 
-    pub fn way(&self) -> Result<(Backend, Vec<Step>), String> {
+    pub fn next_hop(&self) -> Result<(Backend, Vec<Step>), String> {
         match *self {}
     }
 }
