@@ -7,7 +7,7 @@ use crate::tunnel::remote::{Remote, Target};
 use crate::tunnel::world::{Fake, welcome};
 use crate::url::Url;
 use crate::wire::http::{MAX_HEAD, Request};
-use crate::wire::ws::hail::{Agreed, Hail, Wish};
+use crate::wire::ws::client_handshake::{Agreed, ClientHandshake, ClientRequest};
 use crate::wire::ws::handshake::Upgrade;
 use crate::wire::{Next, Unwelcome};
 use base64::Engine;
@@ -125,8 +125,8 @@ impl Way {
             let nonce = BASE64_STANDARD.decode(key).expect("base64");
             nonce.try_into().expect("16 bytes")
         });
-        let mut hail = Hail::new(Wish::default(), nonce);
-        let heard = hail.hear(said);
-        (hail.agreed().clone(), heard)
+        let mut handshake = ClientHandshake::new(ClientRequest::default(), nonce);
+        let heard = handshake.hear(said);
+        (handshake.agreed().clone(), heard)
     }
 }

@@ -12,7 +12,7 @@ use crate::wire::dialogue::{Talk, talk};
 use crate::wire::http::{Connect, Request};
 use crate::wire::proxy_protocol::{self, Header, Parsed, Version};
 use crate::wire::socks::Socks;
-use crate::wire::ws::hail::{Hail, Wish};
+use crate::wire::ws::client_handshake::{ClientHandshake, ClientRequest};
 use crate::wire::ws::handshake::Upgrade;
 
 /// A request head: a client hears the same wherever it is cut.
@@ -98,14 +98,14 @@ fn hear(kind: u8, pieces: &[&[u8]]) -> Talk {
     let credentials = || Some(("user".to_owned(), "password".to_owned()));
     match kind {
         0 => {
-            let wish = Wish {
+            let request = ClientRequest {
                 target: "/".to_owned(),
                 host: "example.org".to_owned(),
                 fields: Vec::new(),
                 subprotocols: vec!["chat".to_owned()],
             };
-            let mut hail = Hail::new(wish, *b"the sample nonce");
-            talk(|heard| hail.hear(heard), pieces)
+            let mut handshake = ClientHandshake::new(request, *b"the sample nonce");
+            talk(|heard| handshake.hear(heard), pieces)
         }
         1 => {
             let connect = Connect::new("example.org:443".to_owned(), None);

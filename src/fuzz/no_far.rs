@@ -3,7 +3,7 @@
 use crate::tunnel::connecting::Step;
 use crate::tunnel::remote::Remote;
 use crate::tunnel::world::Fake;
-use crate::wire::ws::hail::Agreed;
+use crate::wire::ws::client_handshake::Agreed;
 use crate::wire::{Next, Unwelcome};
 
 /// No tunnel has one.

@@ -11,7 +11,7 @@ use super::connects::Connects;
 use super::settings::Settings;
 use crate::address::Backend;
 use crate::net::{Address, resolve};
-use crate::tunnel::Ration;
+use crate::tunnel::LogLimit;
 use crate::tunnel::policy::Route;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -69,7 +69,7 @@ pub struct Backends {
     /// How connecting goes, by the routes' places in the tally.
     connects: Vec<Connects>,
     /// How many of their failures the log takes, whoever causes them.
-    pub ration: Ration,
+    pub log_limit: LogLimit,
 }
 
 #[derive(Debug)]

@@ -5,11 +5,11 @@
 //! happens on a thread of its own, which wakes the loop when it is done.
 
 use super::backends::resolve_all;
-use super::errands;
 use super::fault::contain;
 use super::prepared::Prepared;
 use super::settings::Settings;
 use super::tokens::{SIGNALS, WAKER};
+use super::workers;
 use crate::tunnel::auth::Vault;
 use mio::{Interest, Registry, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -23,7 +23,7 @@ pub type Loader = Arc<dyn Fn() -> Result<Settings, String> + Send + Sync>;
 
 /// What somebody outside wants.
 #[derive(Debug)]
-pub enum Wish {
+pub enum Command {
     /// Load the settings again (SIGHUP).
     Reload,
     /// Stop (SIGTERM, SIGINT).
@@ -72,15 +72,15 @@ impl Control {
         })
     }
 
-    /// What the signals that came want.
-    pub fn wishes(&mut self) -> Vec<Wish> {
-        let wish = |signal| match signal {
-            SIGHUP => Wish::Reload,
-            SIGUSR1 => Wish::Louder,
-            SIGUSR2 => Wish::Quieter,
-            _ => Wish::Stop,
+    /// What the signals that came say.
+    pub fn commands(&mut self) -> Vec<Command> {
+        let command = |signal| match signal {
+            SIGHUP => Command::Reload,
+            SIGUSR1 => Command::Louder,
+            SIGUSR2 => Command::Quieter,
+            _ => Command::Stop,
         };
-        self.signals.pending().map(wish).collect()
+        self.signals.pending().map(command).collect()
     }
 
     /// What wakes the loop.
@@ -126,7 +126,7 @@ impl Control {
                 let _ = waker.wake();
             }
         };
-        let started = errands::start("reload", Box::new(load));
+        let started = workers::start("reload", Box::new(load));
         self.loading = started.is_ok();
         started
     }

@@ -33,9 +33,9 @@
 use super::backends::{Backends, Key, Resolved};
 use super::connects::cause;
 use super::dial_context::{Caller, DialContext};
-use super::errands::{CancelGuard, CancelToken};
 use super::race::{Race, Standing, Timeouts};
 use super::redial::Redial;
+use super::workers::{CancelGuard, CancelToken};
 use crate::address::Backend;
 use crate::net::resolve::interleaved;
 use crate::net::{Address, Socket};
@@ -312,7 +312,7 @@ impl Dial {
             _ => String::new(),
         };
         // Lines that nobody sees use up nothing.
-        if log_enabled!(level) && cx.backends.ration.allows(cx.now) {
+        if log_enabled!(level) && cx.backends.log_limit.allows(cx.now) {
             log!(level, "{}: {name}{place}: {failure}", self.caller.label);
         }
         let why = format!("{name}{place}: {failure}");

@@ -1,15 +1,15 @@
 //! A tunnel gets its backend: what the loop does for its dial, and when.
 //!
-//! First comes what has to be known, an errand if that would block the loop;
+//! First comes what has to be known, from a worker if that would block the loop;
 //! then the dial goes on whenever its tunnel has a turn.
 
 use super::Server;
 use super::backends::literal;
 use super::dial::{Dial, Progress};
 use super::dial_context::{Caller, DialContext};
-use super::errands::{Job, Ticket};
 use super::fault::{Fault, contain};
 use super::tokens::token_of;
+use super::workers::{Job, Ticket};
 use crate::address::Backend;
 use crate::tunnel::{Refusal, Scratch, Side};
 
@@ -47,7 +47,7 @@ impl Server {
                     cancel,
                     what,
                 };
-                let asked = self.errands.passwords.ask(job);
+                let asked = self.workers.passwords.ask(job);
                 self.unless_refused(key, asked);
             }
             None => self.find_backend(key),
@@ -114,7 +114,7 @@ impl Server {
         dial.resolving(self.now);
         let (cancel, what) = (dial.cancel_token(), name);
         slot.dial = Some(dial);
-        let asked = self.errands.names.ask(Job {
+        let asked = self.workers.names.ask(Job {
             ticket,
             cancel,
             what,
@@ -164,9 +164,9 @@ impl Server {
         }
     }
 
-    /// Goes on with the tunnels whose errands are done.
-    pub(super) fn errands_done(&mut self) {
-        while let Ok((ticket, verdict)) = self.errands.passwords.answers.try_recv() {
+    /// Goes on with the tunnels whose jobs are done.
+    pub(super) fn workers_answered(&mut self) {
+        while let Ok((ticket, verdict)) = self.workers.passwords.answers.try_recv() {
             if let Some(key) = self.waiting(ticket) {
                 match verdict {
                     Ok(()) => self.find_backend(key),
@@ -175,7 +175,7 @@ impl Server {
                 self.table.enqueue(key);
             }
         }
-        while let Ok((ticket, (name, found))) = self.errands.names.answers.try_recv() {
+        while let Ok((ticket, (name, found))) = self.workers.names.answers.try_recv() {
             if let Some(key) = self.waiting(ticket) {
                 if let Some(mut dial) = self.table.take_dial(key) {
                     dial.resolved(&name, found, &mut self.backends);

@@ -6,11 +6,11 @@
 //! that, and what is over is removed at the very end: nothing is freed while
 //! events that may mean it are still at hand.
 
+mod accept;
 #[cfg_attr(not(feature = "admin"), path = "no_admin.rs")]
 mod admin;
 #[cfg(any(feature = "activation", feature = "connect"))]
 mod adopted;
-mod arrival;
 mod backends;
 mod confine;
 #[cfg_attr(not(feature = "admin"), path = "no_connects.rs")]
@@ -20,7 +20,6 @@ mod dial;
 mod dial_context;
 mod dialling;
 mod drain;
-mod errands;
 mod fault;
 pub mod guard;
 mod limits;
@@ -41,6 +40,7 @@ pub mod settings;
 mod table;
 mod timers;
 mod tokens;
+mod workers;
 
 pub use control::Loader;
 pub use prepared::Tls;
@@ -49,11 +49,10 @@ pub use settings::{ListenerSettings, Settings};
 use crate::logging::{self, Step};
 use crate::net::Inherited;
 use crate::tunnel::auth::Vault;
-use crate::tunnel::{Context, Need, Ration, Readiness, Rules, Scratch, Tally};
+use crate::tunnel::{Context, LogLimit, Need, Readiness, Rules, Scratch, Tally};
 use backends::{Backends, resolve_all};
 use confine::{Confined, Plan};
-use control::{Control, Wish};
-use errands::Errands;
+use control::{Command, Control};
 use fault::contain;
 use guard::{Door, Guard};
 use listening::Listeners;
@@ -69,6 +68,7 @@ use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use table::{Slot, Table};
 use tokens::{LISTENERS, SIGNALS, WAKER, tunnel_of};
+use workers::Workers;
 
 /// Turns of those who are not let in yet, until it is that of the open tunnels
 /// again: a handshake of TLS costs as much as hundreds of messages.
@@ -101,7 +101,7 @@ pub struct Server {
     listeners: Listeners,
     backends: Backends,
     guard: Guard,
-    errands: Errands,
+    workers: Workers,
     vault: Vault,
     /// For each route where it leads.
     targets: Vec<Targets>,
@@ -109,7 +109,7 @@ pub struct Server {
     table: Table,
     scratch: Scratch,
     /// How many lines about refusals the log takes.
-    ration: Ration,
+    log_limit: LogLimit,
     tally: Tally,
     accepted: u64,
     _pid_file: Option<PidFile>,
@@ -185,7 +185,7 @@ impl Server {
         let now = Instant::now();
         Ok(Server {
             poll,
-            errands: Errands::new(&control.waker()),
+            workers: Workers::new(&control.waker()),
             vault: prepared.vault,
             targets: prepared.targets,
             watch: prepared.watch,
@@ -199,7 +199,7 @@ impl Server {
             backends,
             table: Table::default(),
             scratch: Scratch::default(),
-            ration: Ration::default(),
+            log_limit: LogLimit::default(),
             tally,
             accepted: 0,
             _pid_file: pid_file,
@@ -257,8 +257,8 @@ impl Server {
         let moments = [
             self.table.next_timer(),
             self.listeners.resume_at(),
-            self.ration.due(),
-            self.backends.ration.due(),
+            self.log_limit.due(),
+            self.backends.log_limit.due(),
             self.watch.next(),
             self.notifier.due(),
             self.idle_until(),
@@ -274,13 +274,13 @@ impl Server {
     fn dispatch(&mut self, event: &Event) -> bool {
         match event.token() {
             SIGNALS => {
-                for wish in self.control.wishes() {
-                    match wish {
-                        Wish::Stop if self.drain_at.is_some() => return true,
-                        Wish::Stop => self.stop(),
-                        Wish::Reload => self.reload(),
-                        Wish::Louder => logging::step(Step::Louder),
-                        Wish::Quieter => logging::step(Step::Quieter),
+                for command in self.control.commands() {
+                    match command {
+                        Command::Stop if self.drain_at.is_some() => return true,
+                        Command::Stop => self.stop(),
+                        Command::Reload => self.reload(),
+                        Command::Louder => logging::step(Step::Louder),
+                        Command::Quieter => logging::step(Step::Quieter),
                     }
                 }
             }
@@ -291,7 +291,7 @@ impl Server {
                         self.reload();
                     }
                 }
-                self.errands_done();
+                self.workers_answered();
             }
             Token(token) if token < LISTENERS.end => self.listeners.ready(Token(token)),
             Token(token) => {
@@ -334,10 +334,10 @@ impl Server {
             self.forget_dial(key);
             self.turn(key);
         }
-        if let Some(lines) = self.ration.left_out(self.now) {
+        if let Some(lines) = self.log_limit.left_out(self.now) {
             warn!("{lines} more refusals within a second are not in the log");
         }
-        if let Some(lines) = self.backends.ration.left_out(self.now) {
+        if let Some(lines) = self.backends.log_limit.left_out(self.now) {
             warn!("{lines} more failures of backends within a second are not in the log");
         }
         if self.listeners.resume_at().is_some_and(|at| self.now >= at) {
@@ -422,7 +422,7 @@ impl Server {
             now: self.now,
             rules,
             gate: &mut door,
-            ration: &mut self.ration,
+            log_limit: &mut self.log_limit,
             tally: &mut self.tally,
         };
         let done = contain(|| work(slot, &mut cx));

@@ -73,7 +73,7 @@ impl<T: Transport> Tunnel<T> {
 
     /// A trusted proxy did not say for whom it speaks. It is not told: what it
     /// speaks may not be HTTP.
-    pub(super) fn unintroduced(&mut self, why: &str, cx: &mut Context<'_>) {
+    pub(super) fn no_proxy_header(&mut self, why: &str, cx: &mut Context<'_>) {
         cx.tally.dropped("no_proxy_header");
         let label = self.label;
         warn!("{label} refused: {why} (accept-proxy, trusted-proxies)");

@@ -12,7 +12,7 @@ use super::link::{Link, Read, Readiness};
 use super::relay::Scratch;
 use crate::net::Transport;
 use crate::net::tls::Connector;
-use crate::wire::ws::hail::Agreed;
+use crate::wire::ws::client_handshake::Agreed;
 use crate::wire::{Next, Refusal, Unwelcome};
 use std::fmt;
 use std::io::{self, ErrorKind};

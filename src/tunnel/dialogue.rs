@@ -2,7 +2,7 @@
 
 use crate::wire::http::Connect;
 use crate::wire::socks::Socks;
-use crate::wire::ws::hail::{Agreed, Hail, Wish};
+use crate::wire::ws::client_handshake::{Agreed, ClientHandshake, ClientRequest};
 use crate::wire::{Next, Unwelcome};
 use std::io;
 
@@ -14,7 +14,7 @@ pub enum Request {
     /// A SOCKS proxy, for a connection.
     Socks(Socks),
     /// The server, for a WebSocket.
-    WebSocket(Wish),
+    WebSocket(ClientRequest),
 }
 
 impl Request {
@@ -26,12 +26,12 @@ impl Request {
         Ok(match self {
             Request::Connect(connect) => (connect.request(), Dialogue::Connect(connect)),
             Request::Socks(socks) => (socks.request(), Dialogue::Socks(socks)),
-            Request::WebSocket(wish) => {
+            Request::WebSocket(request) => {
                 let mut nonce = [0; 16];
                 getrandom::fill(&mut nonce)
                     .map_err(|_| io::Error::other("the system has no random bytes"))?;
-                let hail = Hail::new(wish, nonce);
-                (hail.request(), Dialogue::WebSocket(hail))
+                let handshake = ClientHandshake::new(request, nonce);
+                (handshake.request(), Dialogue::WebSocket(handshake))
             }
         })
     }
@@ -45,7 +45,7 @@ pub enum Dialogue {
     /// With a SOCKS proxy.
     Socks(Socks),
     /// With the server.
-    WebSocket(Hail),
+    WebSocket(ClientHandshake),
 }
 
 impl Dialogue {
@@ -54,7 +54,7 @@ impl Dialogue {
         match self {
             Dialogue::Connect(connect) => ("the proxy", connect.hear(input)),
             Dialogue::Socks(socks) => ("the proxy", socks.hear(input)),
-            Dialogue::WebSocket(hail) => ("the server", hail.hear(input)),
+            Dialogue::WebSocket(handshake) => ("the server", handshake.hear(input)),
         }
     }
 
@@ -62,7 +62,7 @@ impl Dialogue {
     pub fn agreed(&self) -> Agreed {
         match self {
             Dialogue::Connect(_) | Dialogue::Socks(_) => Agreed::default(),
-            Dialogue::WebSocket(hail) => hail.agreed().clone(),
+            Dialogue::WebSocket(handshake) => handshake.agreed().clone(),
         }
     }
 }

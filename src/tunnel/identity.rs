@@ -42,9 +42,9 @@ impl Trusted {
         })
     }
 
-    /// Whether this peer owes a PROXY header where those are taken. Who may
-    /// open a Unix socket is the file system's to say.
-    pub fn introduces(&self, peer: Peer) -> bool {
+    /// Whether this peer is a proxy, which owes a PROXY header where those are
+    /// taken. Who may open a Unix socket is the file system's to say.
+    pub fn is_proxy(&self, peer: Peer) -> bool {
         peer == Peer::Unix || self.trusts(peer)
     }
 

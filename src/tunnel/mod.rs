@@ -24,19 +24,19 @@ pub mod endpoint;
 pub mod gate;
 pub mod greeting;
 pub mod identity;
-pub mod introduction;
 pub mod label;
 pub mod link;
+pub mod log_limit;
 pub mod opening;
 pub mod pages;
 pub mod policy;
 pub mod preface;
-pub mod ration;
+pub mod proxy_header;
 pub mod relay;
 #[cfg_attr(not(feature = "connect"), path = "no_remote.rs")]
 pub mod remote;
 pub mod report;
-pub mod sender;
+pub mod requester;
 pub mod session;
 #[cfg_attr(not(feature = "admin"), path = "no_tally.rs")]
 pub mod tally;
@@ -51,8 +51,8 @@ pub use crate::wire::Refusal;
 pub use gate::Gate;
 pub use label::Label;
 pub use link::{Link, Readiness};
+pub use log_limit::LogLimit;
 pub use opening::{Entrance, Opening, Rules};
-pub use ration::Ration;
 pub use relay::Scratch;
 pub use tally::Tally;
 
@@ -72,7 +72,7 @@ use std::time::{Duration, Instant};
 
 /// How long a client waits whose password has to be checked, or its backend's
 /// name looked up, until its backend is there.
-const ERRANDS_TIMEOUT: Duration = Duration::from_secs(30);
+const WORKERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Which of a tunnel's two connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub struct Context<'a> {
     /// Knows who may come in at all.
     pub gate: &'a mut dyn Gate,
     /// How many refusals the log takes.
-    pub ration: &'a mut Ration,
+    pub log_limit: &'a mut LogLimit,
     /// What is counted.
     pub tally: &'a mut Tally,
 }
@@ -303,8 +303,8 @@ impl<T: Transport> Tunnel<T> {
             Phase::Opening(_, opening) if opening.has_begun() => {
                 self.refuse(&Refusal::HeadTimeout, cx);
             }
-            Phase::Opening(_, opening) if opening.is_being_introduced() => {
-                self.unintroduced(
+            Phase::Opening(_, opening) if opening.is_within_proxy_header() => {
+                self.no_proxy_header(
                     "its PROXY header was not whole within handshake-timeout",
                     cx,
                 );
@@ -420,8 +420,8 @@ impl<T: Transport> Tunnel<T> {
                 self.gone(why.as_ref(), cx);
                 return Need::Nothing;
             }
-            Outcome::Unintroduced(why) => {
-                self.unintroduced(why, cx);
+            Outcome::NoProxyHeader(why) => {
+                self.no_proxy_header(why, cx);
                 return Need::Nothing;
             }
             Outcome::Refused(refusal) => self.refuse(&refusal, cx),
@@ -436,8 +436,8 @@ impl<T: Transport> Tunnel<T> {
                 self.place = cx.tally.place(route) as u32;
                 cx.tally.admitted(self.place());
                 // Dialling has deadlines of its own; what goes before it has not.
-                let runs_errands = accepted.password.is_some() || accepted.backend.is_some();
-                self.until = runs_errands.then(|| cx.now + ERRANDS_TIMEOUT);
+                let needs_workers = accepted.password.is_some() || accepted.backend.is_some();
+                self.until = needs_workers.then(|| cx.now + WORKERS_TIMEOUT);
                 if let Phase::Opening(link, _) = self.take() {
                     self.phase = Phase::Dialling(link, accepted);
                 }

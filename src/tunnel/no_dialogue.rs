@@ -1,7 +1,7 @@
 //! In place of what is said on the way to a WebSocket server, in a build without
 //! `adit connect`: nobody is asked anything.
 
-use crate::wire::ws::hail::Agreed;
+use crate::wire::ws::client_handshake::Agreed;
 use crate::wire::{Next, Unwelcome};
 use std::io;
 

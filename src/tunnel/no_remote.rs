@@ -4,7 +4,7 @@
 use super::connecting::Step;
 use crate::address::Backend;
 use crate::net::tls_files::ClientTls;
-use crate::wire::ws::hail::Agreed;
+use crate::wire::ws::client_handshake::Agreed;
 use crate::wire::ws::{Connection, Text};
 use std::fmt;
 

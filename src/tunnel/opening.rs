@@ -10,14 +10,14 @@ use super::auth::{self, PasswordCheck, Vault};
 use super::downstream::{Downstream, PendingUpgrade};
 use super::greeting::Facts;
 use super::identity::Trusted;
-use super::introduction::{Introduction, Step};
 use super::link::{Link, Read};
 use super::pages::Page;
 use super::policy::{self, Route};
 use super::preface::preface;
+use super::proxy_header::{ProxyHeader, Step};
 use super::relay::Scratch;
 use super::remote::{LocalStream, Remote};
-use super::sender::{Seen, Sender};
+use super::requester::{Requester, Seen};
 use super::terms::Terms;
 use super::{Gate, Label};
 use crate::address::{Backend, Listen};
@@ -41,7 +41,7 @@ pub enum Outcome {
     /// The client left, or its connection broke, and why that was.
     Gone(Option<io::Error>),
     /// A trusted proxy owes a PROXY header, and this is none; says why.
-    Unintroduced(Malformed),
+    NoProxyHeader(Malformed),
     /// The request gets no tunnel.
     Refused(Refusal),
     /// The request gets a page.
@@ -129,20 +129,20 @@ pub struct Opening {
     entrance: Entrance,
     tls: Tls,
     /// The PROXY header that has to come first, until it is there.
-    introduction: Option<Introduction>,
+    proxy_header: Option<ProxyHeader>,
     /// That header, then.
     header: Option<Box<Header>>,
     head: Vec<u8>,
 }
 
 impl Opening {
-    /// The opening of a connection that came in here; `introduced`: with a
-    /// PROXY header.
-    pub fn new(entrance: Entrance, introduced: bool) -> Self {
+    /// The opening of a connection that came in here; `owes_header`: behind
+    /// a PROXY header.
+    pub fn new(entrance: Entrance, owes_header: bool) -> Self {
         Opening {
             entrance,
             tls: Tls::None,
-            introduction: introduced.then(Introduction::default),
+            proxy_header: owes_header.then(ProxyHeader::default),
             header: None,
             head: Vec::new(),
         }
@@ -172,9 +172,9 @@ impl Opening {
     }
 
     /// Whether the PROXY header has begun and is not whole yet.
-    pub fn is_being_introduced(&self) -> bool {
-        let introduction = self.introduction.as_ref();
-        introduction.is_some_and(Introduction::has_begun)
+    pub fn is_within_proxy_header(&self) -> bool {
+        let proxy_header = self.proxy_header.as_ref();
+        proxy_header.is_some_and(ProxyHeader::has_begun)
     }
 
     /// Reads until the head is whole, wrong, or not there yet. Who the client
@@ -192,17 +192,17 @@ impl Opening {
         if let (Some(route), Some(stream)) = (first, remote.map(Remote::local_stream)) {
             return Outcome::Accepted(Box::new(Accepted::stream(route, stream)));
         }
-        if let Some(introduction) = &mut self.introduction {
-            let header = match introduction.read(link, &mut scratch.made.lent) {
+        if let Some(proxy_header) = &mut self.proxy_header {
+            let header = match proxy_header.read(link, &mut scratch.made.lent) {
                 Step::Incomplete => return Outcome::Incomplete,
                 Step::Gone => return Outcome::Gone(None),
-                Step::Refused(why) => return Outcome::Unintroduced(why),
+                Step::Refused(why) => return Outcome::NoProxyHeader(why),
                 Step::Done(header) => header,
             };
             if let Some(addresses) = header.addresses {
                 label.client = Peer::Tcp(canonical(addresses.source));
             }
-            self.introduction = None;
+            self.proxy_header = None;
             self.header = Some(Box::new(header));
         }
         loop {
@@ -290,14 +290,14 @@ impl Opening {
             Ok(Some(request)) => {
                 let early = &self.head[request.len..];
                 let header = self.header.as_deref();
-                Sender::of(&request, header, seen, rules.trusted, rules.run, label)
-                    .and_then(|sender| {
+                Requester::of(&request, header, seen, rules.trusted, rules.run, label)
+                    .and_then(|requester| {
                         // By the address alone, before anything is done for it.
                         gate.admit(label.client.ip())?;
                         if self.lacks_tls() {
                             return Err(Refusal::needs_tls(&request));
                         }
-                        decide(&request, early, &self.entrance.address, rules, &sender)
+                        decide(&request, early, &self.entrance.address, rules, &requester)
                     })
                     .unwrap_or_else(Outcome::Refused)
             }
@@ -312,7 +312,7 @@ fn decide(
     early: &[u8],
     listener: &Listen,
     rules: Rules<'_>,
-    sender: &Sender,
+    requester: &Requester,
 ) -> Result<Outcome, Refusal> {
     if request.method != "GET" {
         return Err(Refusal::Method);
@@ -332,7 +332,7 @@ fn decide(
         .map_or(Vec::new(), |u| u.subprotocols.clone());
     let asked = policy::Request {
         host: request.host,
-        https: sender.client.https,
+        https: requester.client.https,
         path: request.path,
         origin,
         subprotocols,
@@ -344,13 +344,13 @@ fn decide(
     // A plain request for a path that is served learns what is spoken there.
     let upgrade = upgrade?;
     let choice = choice?;
-    if !choice.route.addresses.admit(sender.client.address.ip()) {
+    if !choice.route.addresses.admit(requester.client.address.ip()) {
         return Err(Refusal::Address);
     }
     let admission = auth::admit(choice.route, rules.vault, request, origin, rules.unix_time)?;
-    let extras = &sender.connection.extras;
+    let extras = &requester.connection.extras;
     let facts = Facts {
-        client: sender.client.address,
+        client: requester.client.address,
         host: request.host,
         path: request.path,
         query: request.query,
@@ -358,9 +358,9 @@ fn decide(
         subprotocol: choice.subprotocol.unwrap_or_default(),
         subject: admission.subject.as_deref().unwrap_or_default(),
         common_name: extras.verified_name().unwrap_or_default(),
-        alternative_names: &sender.alternative_names,
+        alternative_names: &requester.alternative_names,
     };
-    let preface = preface(choice.route, &facts, &sender.connection);
+    let preface = preface(choice.route, &facts, &requester.connection);
     Ok(Outcome::Accepted(Box::new(Accepted {
         route: choice.index,
         downstream: Downstream::WebSocket(PendingUpgrade {

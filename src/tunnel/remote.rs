@@ -11,7 +11,7 @@ use crate::net::tls_files::ClientTls;
 use crate::url::{Credentials, Scheme, Url};
 use crate::wire::http::Connect;
 use crate::wire::socks::Socks;
-use crate::wire::ws::hail::{Agreed, Wish};
+use crate::wire::ws::client_handshake::{Agreed, ClientRequest};
 use crate::wire::ws::{Connection, Role, Text};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -354,7 +354,7 @@ impl Target {
     }
 
     /// What the server is asked; another than was meant learns no secret.
-    fn request(&self, is_redirected: bool) -> Wish {
+    fn request(&self, is_redirected: bool) -> ClientRequest {
         let remote = &self.remote;
         let is_open = |(name, _): &&(String, String)| {
             let secret = ["authorization", "cookie"];
@@ -367,7 +367,7 @@ impl Target {
             fields.push(("Authorization".to_owned(), value));
         }
         let host = remote.host.clone().filter(|_| !is_redirected);
-        Wish {
+        ClientRequest {
             target: self.url.target.clone(),
             host: host.unwrap_or_else(|| self.url.host_header()),
             fields,

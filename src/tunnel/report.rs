@@ -21,7 +21,7 @@ pub fn refused(label: Label, refusal: &Refusal, cx: &mut Context<'_>) {
         _ => Level::Info,
     };
     // Lines that nobody sees use up nothing.
-    if !log_enabled!(level) || !cx.ration.allows(cx.now) {
+    if !log_enabled!(level) || !cx.log_limit.allows(cx.now) {
         return;
     }
     match refusal {
@@ -38,7 +38,7 @@ pub fn refused(label: Label, refusal: &Refusal, cx: &mut Context<'_>) {
 pub fn gone(label: Label, why: Option<&io::Error>, cx: &mut Context<'_>) {
     match why {
         Some(e) if e.kind() == ErrorKind::InvalidData => {
-            if log_enabled!(Level::Info) && cx.ration.allows(cx.now) {
+            if log_enabled!(Level::Info) && cx.log_limit.allows(cx.now) {
                 info!("{label} refused: {e}");
             }
         }

@@ -13,7 +13,7 @@ use crate::tunnel::identity::Trusted;
 use crate::tunnel::policy::Route;
 use crate::wire::framing::Framing;
 use crate::wire::http::Request;
-use crate::wire::ws::hail::Agreed;
+use crate::wire::ws::client_handshake::Agreed;
 use crate::wire::ws::handshake::{HALF_CLOSE, Upgrade};
 use crate::wire::ws::header::Header;
 use crate::wire::ws::mask;
@@ -193,7 +193,7 @@ pub(crate) struct World {
     pub(crate) vault: auth::Vault,
     pub(crate) scratch: Scratch,
     pub(crate) gate: FakeGate,
-    pub(crate) ration: Ration,
+    pub(crate) log_limit: LogLimit,
     pub(crate) tally: Tally,
     pub(crate) now: Instant,
     /// Whether an event comes only for what is new, as the poll has it; else
@@ -248,7 +248,7 @@ impl World {
             vault: auth::Vault::default(),
             scratch: Scratch::default(),
             gate: FakeGate::default(),
-            ration: Ration::default(),
+            log_limit: LogLimit::default(),
             tally: Tally::default(),
             now,
             edges: false,
@@ -290,7 +290,7 @@ impl World {
             now: self.now,
             rules,
             gate: &mut self.gate,
-            ration: &mut self.ration,
+            log_limit: &mut self.log_limit,
             tally: &mut self.tally,
         };
         work(&mut self.tunnel, &mut cx)

@@ -221,33 +221,34 @@ fn has_name(key: &CertifiedKey, name: &str) -> bool {
 }
 
 impl Acceptor {
-    /// The settings of one connection, and where its client's wish is noted.
-    pub(super) fn listening(&self) -> (ServerConfig, Arc<Wish>) {
+    /// The settings of one connection, and where the name is noted that its
+    /// client asks for.
+    pub(super) fn listening(&self) -> (ServerConfig, Arc<AskedName>) {
         let mut config = ServerConfig::clone(&self.0);
-        let wish = Arc::new(Wish {
+        let asked = Arc::new(AskedName {
             certificates: config.cert_resolver.clone(),
             name: OnceLock::new(),
         });
-        config.cert_resolver = wish.clone();
-        (config, wish)
+        config.cert_resolver = asked.clone();
+        (config, asked)
     }
 }
 
 /// The name that one client asks for. rustls' unbuffered connections tell it
 /// to nobody but who chooses the certificate.
 #[derive(Debug)]
-pub(super) struct Wish {
+pub(super) struct AskedName {
     certificates: Arc<dyn ResolvesServerCert>,
     name: OnceLock<String>,
 }
 
-impl Wish {
+impl AskedName {
     pub(super) fn name(&self) -> Option<&str> {
         self.name.get().map(String::as_str)
     }
 }
 
-impl ResolvesServerCert for Wish {
+impl ResolvesServerCert for AskedName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         if let Some(name) = hello.server_name() {
             self.name.get_or_init(|| name.to_owned());

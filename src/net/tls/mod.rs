@@ -13,7 +13,7 @@ use super::carrier::{Carrier, Received, Taken};
 use super::lent::Lent;
 use super::secured::Secured;
 use crate::queue::WriteQueue;
-use certificate::Wish;
+use certificate::AskedName;
 use log::debug;
 use records::{OVERHEAD, Opened, RECORD, open, seal};
 use rustls::client::UnbufferedClientConnection;
@@ -98,7 +98,7 @@ impl std::fmt::Debug for Connection {
 pub struct Session {
     connection: Connection,
     /// At the server's side what the client asks for.
-    wish: Option<Arc<Wish>>,
+    asked_name: Option<Arc<AskedName>>,
     /// The front of a record that has not come whole, or bytes that came
     /// before the session began.
     held: Vec<u8>,
@@ -121,10 +121,10 @@ impl Session {
     /// # Errors
     /// What rustls says of its settings.
     pub fn accept(acceptor: &Acceptor, received: &[u8]) -> io::Result<Self> {
-        let (config, wish) = acceptor.listening();
+        let (config, asked) = acceptor.listening();
         let connection = UnbufferedServerConnection::new(Arc::new(config)).map_err(invalid)?;
         let mut session = Session::new(Connection::Server(connection), received);
-        session.wish = Some(wish);
+        session.asked_name = Some(asked);
         Ok(session)
     }
 
@@ -142,7 +142,7 @@ impl Session {
     fn new(connection: Connection, received: &[u8]) -> Self {
         Session {
             connection,
-            wish: None,
+            asked_name: None,
             held: received.to_vec(),
             fresh: true,
             early: Vec::new(),
@@ -165,7 +165,7 @@ impl Session {
                     Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
                     _ => "TLSv1.3",
                 },
-                server_name: self.wish.as_ref().and_then(|wish| wish.name().map(str::to_owned)),
+                server_name: self.asked_name.as_ref().and_then(|asked| asked.name().map(str::to_owned)),
                 alpn: tls.alpn_protocol().map(<[u8]>::to_vec),
                 certificate: own.is_some(),
                 common_name: own.and_then(|own| x509::common_name(own)),

@@ -114,7 +114,9 @@ fn hop(target: &Target) -> (String, String) {
                 .to_owned()
         }
         Step::Ask(Request::Socks(_)) => "socks".to_owned(),
-        Step::Ask(Request::WebSocket(wish)) => format!("GET {} {}", wish.target, wish.host),
+        Step::Ask(Request::WebSocket(request)) => {
+            format!("GET {} {}", request.target, request.host)
+        }
     };
     let steps: Vec<_> = steps.iter().map(short).collect();
     (backend.to_string(), steps.join(", "))

@@ -4,12 +4,12 @@
 //! for what goes to it, and between the two the little that ties them together:
 //! pongs that answer pings, the one Close of each side, and the kind of message
 //! that the peer last used. Before it comes the handshake: [`handshake`] is the
-//! server's part and [`hail`] the client's.
+//! server's part and [`client_handshake`] the client's.
 
+pub mod client_handshake;
 pub mod close;
 pub mod decoder;
 pub mod encoder;
-pub mod hail;
 pub mod handshake;
 pub mod header;
 pub mod mask;

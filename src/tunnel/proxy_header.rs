@@ -7,7 +7,7 @@ use super::link::{Link, Read};
 use crate::net::{Lent, Transport};
 use crate::wire::proxy_protocol::{self, Header, Malformed, Parsed};
 
-/// How far it has come.
+/// What reading it came to.
 #[derive(Debug)]
 pub enum Step {
     /// It is not whole yet.
@@ -22,11 +22,11 @@ pub enum Step {
 
 /// A PROXY header as far as it has come.
 #[derive(Debug, Default)]
-pub struct Introduction {
+pub struct ProxyHeader {
     bytes: Vec<u8>,
 }
 
-impl Introduction {
+impl ProxyHeader {
     /// Whether anything has come.
     pub fn has_begun(&self) -> bool {
         !self.bytes.is_empty()

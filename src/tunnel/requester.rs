@@ -23,9 +23,9 @@ pub struct Seen {
     pub secured: Option<Secured>,
 }
 
-/// What is known of a request's sender.
+/// What is known of who makes a request.
 #[derive(Debug)]
-pub struct Sender {
+pub struct Requester {
     /// Who it is.
     pub client: Client,
     /// What a backend may be told of its connection.
@@ -34,7 +34,7 @@ pub struct Sender {
     pub alternative_names: Vec<AlternativeName>,
 }
 
-impl Sender {
+impl Requester {
     /// Finds out whose request it is; `header`: what a proxy has said before.
     /// Who the client is goes into its label.
     ///
@@ -47,27 +47,27 @@ impl Sender {
         trusted: &Trusted,
         run: u64,
         label: &mut Label,
-    ) -> Result<Sender, Refusal> {
-        let introduced = label.client;
+    ) -> Result<Requester, Refusal> {
+        let named = label.client;
         let mut client = match header {
             // A proxy that does not know its client may have let anybody write
             // the headers.
             Some(header) if header.addresses.is_none() => Client {
-                address: introduced,
+                address: named,
                 https: false,
             },
-            _ => identify(request, introduced, trusted)?,
+            _ => identify(request, named, trusted)?,
         };
         label.client = client.address;
         let addresses = header.and_then(|header| header.addresses);
         // What was said of a proxy's own connection is not said of its client's.
         let mut extras = match header {
-            Some(header) if client.address == introduced => header.extras.clone(),
+            Some(header) if client.address == named => header.extras.clone(),
             _ => Extras::default(),
         };
         // So it is with this connection's own TLS.
         let mut alternative_names = Vec::new();
-        if let Some(secured) = seen.secured.filter(|_| client.address == introduced) {
+        if let Some(secured) = seen.secured.filter(|_| client.address == named) {
             extras.authority = secured.server_name.or(extras.authority);
             extras.alpn = secured.alpn;
             extras.ssl = Some(Ssl {
@@ -85,7 +85,7 @@ impl Sender {
         let own_id = || format!("{run:x}-{}", label.id).into_bytes();
         extras.unique_id = Some(id.unwrap_or_else(own_id));
         let destination = addresses.map(|addresses| canonical(addresses.destination));
-        Ok(Sender {
+        Ok(Requester {
             client,
             connection: Connection {
                 destination: destination.or(seen.local),

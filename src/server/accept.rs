@@ -47,7 +47,7 @@ impl Server {
         let label = Label::new(number, peer);
         if self.turns_away() && self.table.clients() >= self.most {
             stream.reset();
-            if self.ration.allows(self.now) {
+            if self.log_limit.allows(self.now) {
                 warn!(
                     "{label} refused: as many connections as may be: {}",
                     self.most
@@ -56,16 +56,16 @@ impl Server {
             return;
         }
         let (settings, now) = (&self.settings, self.now);
-        let introduces = settings.trusted.introduces(peer);
-        let introduced = settings.takes_header(&entrance.address) && introduces;
+        let is_proxy = settings.trusted.is_proxy(peer);
+        let owes_header = settings.takes_header(&entrance.address) && is_proxy;
         // Whom a proxy speaks for is known only later.
-        let is_known = !introduces && !entrance.admin;
+        let is_known = !is_proxy && !entrance.admin;
         let known = peer.ip().filter(|_| is_known);
         let pass = match self.guard.arrive(known, now) {
             Ok(pass) => pass,
             Err(refusal) => {
                 self.tally.dropped(refusal.reason());
-                if self.ration.allows(now) {
+                if self.log_limit.allows(now) {
                     warn!("{label} dropped without an answer: {refusal}");
                 }
                 return;
@@ -78,7 +78,7 @@ impl Server {
             error!("{label}: cannot watch the connection: {e}");
             return self.guard.leave(pass);
         }
-        let opening = Opening::new(entrance.clone(), introduced);
+        let opening = Opening::new(entrance.clone(), owes_header);
         let mut tunnel = Tunnel::new(label, socket, opening, settings.handshake_timeout, now);
         // Who connects mostly speaks at once: reading spares waiting for that.
         let perhaps = Readiness {

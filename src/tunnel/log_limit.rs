@@ -1,7 +1,7 @@
 //! How many lines a flood may write into the log.
 //!
 //! Refusals are the one thing that anybody can cause at any rate, so they have
-//! a ration: some lines a second, and then one that says how many more there
+//! a limit: some lines a second, and then one that says how many more there
 //! would have been.
 
 use std::time::{Duration, Instant};
@@ -11,9 +11,9 @@ const LINES: u32 = 10;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The ration of the whole server.
+/// The limit of the whole server.
 #[derive(Debug, Default)]
-pub struct Ration {
+pub struct LogLimit {
     /// When the second began, and the lines written since.
     second: Option<(Instant, u32)>,
     left_out: u64,
@@ -21,7 +21,7 @@ pub struct Ration {
     due: Option<Instant>,
 }
 
-impl Ration {
+impl LogLimit {
     /// Whether a line may be written now; counts it either way.
     pub fn allows(&mut self, now: Instant) -> bool {
         let (since, lines) = match self.second {
@@ -54,37 +54,40 @@ impl Ration {
 mod tests {
     use super::*;
 
-    fn allowed(ration: &mut Ration, lines: usize, now: Instant) -> usize {
-        (0..lines).filter(|_| ration.allows(now)).count()
+    fn allowed(log_limit: &mut LogLimit, lines: usize, now: Instant) -> usize {
+        (0..lines).filter(|_| log_limit.allows(now)).count()
     }
 
     #[test]
     fn ten_lines_a_second_are_written_and_the_rest_is_counted() {
-        let (mut ration, start) = (Ration::default(), Instant::now());
+        let (mut log_limit, start) = (LogLimit::default(), Instant::now());
         let at = |millis| start + Duration::from_millis(millis);
-        assert_eq!(allowed(&mut ration, 10, start), 10);
-        assert_eq!(ration.due(), None, "nothing was left out");
-        assert_eq!(allowed(&mut ration, 90, at(500)), 0);
-        assert_eq!(ration.due(), Some(at(1000)));
-        assert_eq!(ration.left_out(at(999)), None);
-        assert_eq!(ration.left_out(at(1000)), Some(90));
-        assert_eq!((ration.due(), ration.left_out(at(5000))), (None, None));
-        assert_eq!(allowed(&mut ration, 7, at(1000)), 7);
+        assert_eq!(allowed(&mut log_limit, 10, start), 10);
+        assert_eq!(log_limit.due(), None, "nothing was left out");
+        assert_eq!(allowed(&mut log_limit, 90, at(500)), 0);
+        assert_eq!(log_limit.due(), Some(at(1000)));
+        assert_eq!(log_limit.left_out(at(999)), None);
+        assert_eq!(log_limit.left_out(at(1000)), Some(90));
+        assert_eq!(
+            (log_limit.due(), log_limit.left_out(at(5000))),
+            (None, None)
+        );
+        assert_eq!(allowed(&mut log_limit, 7, at(1000)), 7);
     }
 
     #[test]
     fn a_flood_without_a_pause_is_told_of_each_second() {
-        let (mut ration, start) = (Ration::default(), Instant::now());
+        let (mut log_limit, start) = (LogLimit::default(), Instant::now());
         let (mut written, mut told, mut tellings) = (0, 0, 0);
         for millis in 0..10_000 {
             let now = start + Duration::from_millis(millis);
-            written += allowed(&mut ration, 10, now) as u64;
-            if let Some(n) = ration.left_out(now) {
+            written += allowed(&mut log_limit, 10, now) as u64;
+            if let Some(n) = log_limit.left_out(now) {
                 told += n;
                 tellings += 1;
             }
         }
-        told += ration.left_out(start + Duration::from_secs(10)).unwrap();
+        told += log_limit.left_out(start + Duration::from_secs(10)).unwrap();
         assert_eq!((written, told, tellings), (100, 99_900, 9));
     }
 }

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 
 /// What a handshake asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
+pub struct ClientRequest {
     /// The path and the query.
     pub target: String,
     /// The Host header.
@@ -29,19 +29,19 @@ pub struct Agreed {
     pub half_close: bool,
 }
 
-/// A handshake on its way.
+/// A handshake that was begun.
 #[derive(Clone, Debug)]
-pub struct Hail {
-    wish: Wish,
+pub struct ClientHandshake {
+    request: ClientRequest,
     key: String,
     agreed: Agreed,
 }
 
-impl Hail {
+impl ClientHandshake {
     /// Asks for this, with a nonce that nobody can foretell (section 4.1).
-    pub fn new(wish: Wish, nonce: [u8; 16]) -> Self {
-        Hail {
-            wish,
+    pub fn new(request: ClientRequest, nonce: [u8; 16]) -> Self {
+        ClientHandshake {
+            request,
             key: BASE64_STANDARD.encode(nonce),
             agreed: Agreed::default(),
         }
@@ -49,12 +49,12 @@ impl Hail {
 
     /// What is said first.
     pub fn request(&self) -> Vec<u8> {
-        let Wish {
+        let ClientRequest {
             target,
             host,
             fields,
             subprotocols,
-        } = &self.wish;
+        } = &self.request;
         let mut head = format!(
             "GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: {}\r\nSec-WebSocket-Version: 13\r\n\
@@ -106,7 +106,7 @@ impl Hail {
         let chosen: Vec<_> = answer.values("Sec-WebSocket-Protocol").collect();
         let subprotocol = match chosen[..] {
             [] => None,
-            [name] if self.wish.subprotocols.iter().any(|asked| asked == name) => Some(name),
+            [name] if self.request.subprotocols.iter().any(|asked| asked == name) => Some(name),
             _ => {
                 let names = chosen.join(", ").escape_debug().to_string();
                 return Err(format!(
@@ -162,14 +162,14 @@ mod tests {
     /// The nonce of RFC 6455 section 1.3.
     const NONCE: [u8; 16] = *b"the sample nonce";
 
-    fn hail() -> Hail {
-        let wish = Wish {
+    fn handshake() -> ClientHandshake {
+        let request = ClientRequest {
             target: "/chat?x=y".into(),
             host: "server.example.com:8080".into(),
             fields: vec![("Origin".into(), "http://example.com".into())],
             subprotocols: vec!["chat".into(), "superchat".into()],
         };
-        Hail::new(wish, NONCE)
+        ClientHandshake::new(request, NONCE)
     }
 
     const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
@@ -177,7 +177,7 @@ mod tests {
         Sec-WebSocket-Protocol: chat\r\n\r\n";
 
     fn refused(answer: &str) -> String {
-        hail()
+        handshake()
             .hear(answer.as_bytes())
             .expect_err(answer)
             .to_string()
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_request_is_that_of_the_rfc() {
-        let request = String::from_utf8(hail().request()).unwrap();
+        let request = String::from_utf8(handshake().request()).unwrap();
         assert_eq!(
             request,
             "GET /chat?x=y HTTP/1.1\r\nHost: server.example.com:8080\r\nUpgrade: websocket\r\n\
@@ -193,7 +193,7 @@ mod tests {
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Extensions: adit-half-close\r\n\
              Sec-WebSocket-Protocol: chat, superchat\r\nOrigin: http://example.com\r\n\r\n"
         );
-        let plain = Hail::new(Wish::default(), NONCE).request();
+        let plain = ClientHandshake::new(ClientRequest::default(), NONCE).request();
         assert!(!String::from_utf8(plain).unwrap().contains("Protocol"));
     }
 
@@ -201,13 +201,13 @@ mod tests {
     fn the_answer_is_taken_wherever_it_is_cut_and_frames_may_follow() {
         let bytes = [ANSWER.as_bytes(), b"\x81\x01a"].concat();
         for cut in 0..bytes.len() {
-            let mut hail = hail();
+            let mut handshake = handshake();
             let pieces = [&bytes[..cut], &bytes[cut..]];
-            let (said, rest) = talk(|input| hail.hear(input), &pieces).unwrap();
+            let (said, rest) = talk(|input| handshake.hear(input), &pieces).unwrap();
             assert!(said.is_empty());
             assert!(b"\x81\x01a".starts_with(&rest.unwrap()[..]), "{cut}");
-            assert_eq!(hail.agreed().subprotocol.as_deref(), Some("chat"));
-            assert!(!hail.agreed().half_close);
+            assert_eq!(handshake.agreed().subprotocol.as_deref(), Some("chat"));
+            assert!(!handshake.agreed().half_close);
         }
     }
 
@@ -230,15 +230,15 @@ mod tests {
                 true,
             ),
         ] {
-            let mut hail = hail();
+            let mut handshake = handshake();
             let answer = ANSWER.replace(from, to);
-            let heard = hail.hear(answer.as_bytes());
+            let heard = handshake.hear(answer.as_bytes());
             assert_eq!(heard, Ok(Next::Done(answer.len())), "{answer}");
             let agreed = Agreed {
                 subprotocol: subprotocol.map(str::to_owned),
                 half_close,
             };
-            assert_eq!(hail.agreed(), &agreed, "{answer}");
+            assert_eq!(handshake.agreed(), &agreed, "{answer}");
         }
     }
 
@@ -338,7 +338,7 @@ mod tests {
         ] {
             assert_eq!(refused(answer), why);
         }
-        let busy = hail().hear(b"HTTP/1.1 503 X\r\n\r\n");
+        let busy = handshake().hear(b"HTTP/1.1 503 X\r\n\r\n");
         assert!(matches!(busy, Err(Unwelcome::NotNow(_))));
     }
 }

@@ -1,7 +1,7 @@
-//! What a tunnel waits for that would block the loop: a password to be
-//! checked, a name to be looked up.
+//! Threads for what a tunnel waits for that would block the loop: a password to
+//! be checked, a name to be looked up.
 //!
-//! Each kind has one thread, started for its first errand, and a short queue.
+//! Each kind has one thread, started for its first job, and a short queue.
 //! A thread that hangs, over a resolver that says nothing, holds up those that
 //! wait for the same and no open tunnel; whoever comes when its queue is full
 //! is told so at once. What is cancelled before its turn comes, since the client
@@ -18,7 +18,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Weak};
 
-/// Most errands of a kind that wait.
+/// Most jobs of a kind that wait.
 const QUEUE: usize = 64;
 
 /// Whom an answer is for: the tunnel's key, and its number, since keys are used
@@ -56,14 +56,14 @@ pub struct Job<J> {
     pub what: J,
 }
 
-/// A thread that does errands of one kind.
+/// A thread for jobs of one kind.
 pub struct Worker<J, R> {
     name: &'static str,
     work: fn(J) -> R,
     waker: Arc<Waker>,
     jobs: Option<SyncSender<Job<J>>>,
     sender: Sender<(Ticket, R)>,
-    /// What came of its errands.
+    /// What came of its jobs.
     pub answers: Receiver<(Ticket, R)>,
 }
 
@@ -131,18 +131,18 @@ pub fn start(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     thread.spawn(work).map(drop)
 }
 
-/// All threads that do errands.
-pub struct Errands {
+/// All these threads.
+pub struct Workers {
     /// Checks passwords.
     pub passwords: Worker<Box<PasswordCheck>, Result<(), Refusal>>,
     /// Looks up names.
     pub names: Worker<Backend, (Backend, io::Result<Vec<Address>>)>,
 }
 
-impl Errands {
+impl Workers {
     /// No thread yet; each will wake the loop when it has an answer.
     pub fn new(waker: &Arc<Waker>) -> Self {
-        Errands {
+        Workers {
             passwords: Worker::new("passwords", |check| check.run(), waker.clone()),
             names: Worker::new("names", look_up, waker.clone()),
         }
