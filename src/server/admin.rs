@@ -21,7 +21,7 @@ impl Server {
     }
 
     fn is_draining(&self) -> bool {
-        self.drain_at.is_some()
+        self.stopping.is_some()
     }
 
     /// 503 where nobody gets a tunnel now. While some route still leads

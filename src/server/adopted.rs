@@ -1,9 +1,9 @@
 //! The server of one connection that somebody else has accepted.
 
-use super::Server;
 use super::backends::{Resolved, literal};
 use super::prepared::Prepared;
 use super::settings::Settings;
+use super::{End, Server};
 use crate::net::accepted;
 use crate::tunnel::auth::Vault;
 use crate::tunnel::policy::Route;
@@ -27,7 +27,7 @@ impl Server {
         prepared.watch.stop();
         let (entrance, _) = prepared.entrances().next().ok_or("no listener")?;
         let mut server = Self::start(prepared, None, None)?;
-        server.only = Some(false);
+        server.only = Some(End::Served(false));
         let came = accepted::connection(socket);
         let (stream, peer) = came.map_err(|e| format!("standard input: {e}"))?;
         server.receive(stream, peer, &entrance);

@@ -24,16 +24,37 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Stragglers are told to go again no more often than this.
 const REMINDER: Duration = Duration::from_secs(1);
 
+/// What is still to be done, once the server was told to stop.
+pub(super) struct Stopping {
+    /// When the tunnels that are left are told to go.
+    drain_at: Instant,
+    /// Until then handshakes of TCP that are half-way may end.
+    close_at: Option<Instant>,
+    /// Until then requests may still become tunnels.
+    grace_until: Option<Instant>,
+}
+
+impl Stopping {
+    /// When to go on.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let moments = [Some(self.drain_at), self.close_at, self.grace_until];
+        moments.into_iter().flatten().min()
+    }
+}
+
 impl Server {
     /// Stops to accept, and lets the tunnels end.
     pub(super) fn stop(&mut self) {
         self.notifier.stopping();
         let timeout = self.settings.drain_timeout;
-        self.drain_at = Some(self.now + timeout);
-        self.grace_until = Some(self.now + timeout.min(GRACE));
-        match self.listeners.ignore_new() {
-            true => self.close_at = Some(self.now + HANDSHAKE),
-            false => self.close(),
+        let ignores = self.listeners.ignore_new();
+        self.stopping = Some(Stopping {
+            drain_at: self.now + timeout,
+            close_at: ignores.then(|| self.now + HANDSHAKE),
+            grace_until: Some(self.now + timeout.min(GRACE)),
+        });
+        if !ignores {
+            self.close();
         }
         if self.table.clients() > 0 {
             warn!(
@@ -46,23 +67,29 @@ impl Server {
 
     /// Does what it is time for, once it stops.
     pub(super) fn drain(&mut self) {
-        let is_due = |at: Option<Instant>| at.is_some_and(|at| self.now >= at);
-        let [close, grace, drain] = [self.close_at, self.grace_until, self.drain_at].map(is_due);
-        if close {
+        let Some(stopping) = &mut self.stopping else {
+            return;
+        };
+        let now = self.now;
+        let closes = stopping.close_at.take_if(|at| now >= *at).is_some();
+        let grace_ends = stopping.grace_until.take_if(|at| now >= *at).is_some();
+        let drains = now >= stopping.drain_at;
+        if drains {
+            stopping.drain_at = now + self.settings.drain_timeout.max(REMINDER);
+        }
+        if closes {
             self.close();
         }
-        if grace {
+        if grace_ends {
             self.end_grace();
         }
-        if drain {
-            self.drain_at = Some(self.now + self.settings.drain_timeout.max(REMINDER));
+        if drains {
             self.everyone_leaves();
         }
     }
 
     /// Closes the listeners, and loses nobody who waits there.
     fn close(&mut self) {
-        self.close_at = None;
         self.listeners.look();
         for _ in 0..listening::MOST_TURNS {
             self.accept();
@@ -72,7 +99,6 @@ impl Server {
 
     /// Refuses the requests that have no tunnel yet.
     fn end_grace(&mut self) {
-        self.grace_until = None;
         for key in self.table.client_keys() {
             if self
                 .table
@@ -92,12 +118,11 @@ impl Server {
             return None;
         }
         self.idle_since.get_or_insert(self.now);
-        if let Some(well) = self.only {
-            let failure = self.failure.take();
-            return Some(failure.map_or(End::Served(well), End::Failed));
+        if self.only.is_some() {
+            return self.only.take();
         }
-        if self.drain_at.is_some() {
-            if self.close_at.is_some() {
+        if let Some(stopping) = &self.stopping {
+            if stopping.close_at.is_some() {
                 return None;
             }
             info!("stopped");

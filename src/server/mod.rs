@@ -53,6 +53,7 @@ use crate::tunnel::{Context, LogLimit, Need, Readiness, Rules, Scratch, Tally};
 use backends::{Backends, resolve_all};
 use confine::{Confined, Plan};
 use control::{Command, Control};
+use drain::Stopping;
 use fault::contain;
 use guard::{Door, Guard};
 use listening::Listeners;
@@ -115,18 +116,12 @@ pub struct Server {
     _pid_file: Option<PidFile>,
     /// Nanoseconds since 1970 at the start: no other run has the same.
     run: u64,
-    /// When the tunnels that are left are told to go; set once it stops.
-    drain_at: Option<Instant>,
+    /// Once it was told to stop.
+    stopping: Option<Stopping>,
     /// Since when no client is there.
     idle_since: Option<Instant>,
-    /// Whether there is but one connection, and how it ended.
-    only: Option<bool>,
-    /// Until then handshakes of TCP that are half-way may end, once it stops.
-    close_at: Option<Instant>,
-    /// Until then requests may still become tunnels, once it stops.
-    grace_until: Option<Instant>,
-    /// What went wrong with the last stream that was over.
-    failure: Option<String>,
+    /// Where there is but one connection, how that ended.
+    only: Option<End>,
     now: Instant,
     /// The same moment in Unix seconds.
     unix_time: u64,
@@ -204,12 +199,9 @@ impl Server {
             accepted: 0,
             _pid_file: pid_file,
             run: nanoseconds(SystemTime::now()),
-            drain_at: None,
-            close_at: None,
-            grace_until: None,
+            stopping: None,
             idle_since: Some(now),
             only: None,
-            failure: None,
             now,
             unix_time: unix_time(),
         })
@@ -262,9 +254,7 @@ impl Server {
             self.watch.next(),
             self.notifier.due(),
             self.idle_until(),
-            self.drain_at,
-            self.close_at,
-            self.grace_until,
+            self.stopping.as_ref().and_then(Stopping::next),
         ];
         let next = moments.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
@@ -276,7 +266,7 @@ impl Server {
             SIGNALS => {
                 for command in self.control.commands() {
                     match command {
-                        Command::Stop if self.drain_at.is_some() => return true,
+                        Command::Stop if self.stopping.is_some() => return true,
                         Command::Stop => self.stop(),
                         Command::Reload => self.reload(),
                         Command::Louder => logging::step(Step::Louder),
@@ -352,8 +342,12 @@ impl Server {
 
     fn reap(&mut self) {
         for slot in self.table.reap() {
-            self.only = self.only.map(|_| slot.tunnel.ended_well());
-            self.failure = slot.tunnel.failure().map(str::to_owned);
+            if let Some(end) = &mut self.only {
+                *end = match slot.tunnel.failure() {
+                    Some(why) => End::Failed(why.to_owned()),
+                    None => End::Served(slot.tunnel.ended_well()),
+                };
+            }
             if let Some(dial) = slot.dial {
                 dial.abandon(&mut self.backends);
             }

@@ -25,7 +25,7 @@ impl Server {
     }
 
     pub(super) fn reloaded(&mut self, loaded: Loaded) {
-        if self.drain_at.is_some() {
+        if self.stopping.is_some() {
             return;
         }
         match loaded {
