@@ -63,11 +63,11 @@ wss://USER:PASSWORD@HOST/ sends Basic credentials.
 crlf, json-lines, json, nul, length-u8, length-u16, length-u32, length-u32le,
 content-length and record. See adit serve --help.
 ",
-    note = "Environment:
-  https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY    the proxy for wss://
-  http_proxy, all_proxy, ALL_PROXY                  the proxy for ws://
-  no_proxy, NO_PROXY                                hosts and networks without one
-  ADIT_TOKEN                                        a Bearer token
+    note = "Environment, where all but http_proxy may be in capitals:
+  wss_proxy, https_proxy, all_proxy    the proxy for wss://
+  ws_proxy, http_proxy, all_proxy      the proxy for ws://
+  no_proxy                             hosts and networks without one
+  ADIT_TOKEN                           a Bearer token
 ",
     note = "Times: 500ms, 10s, 5m, 1h, or a number of seconds.
 Sizes: a number of bytes, or 64KiB, 1MiB, 1MB, 1GiB.",
