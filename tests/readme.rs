@@ -6,6 +6,8 @@
 #![cfg(feature = "default")]
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use adit::config::connect::{CONNECT, SHARED};
 use adit::config::words::{AUTH, GLOBAL, LISTEN, PLACE, RULES};
 use adit::server::connects;
@@ -16,6 +18,7 @@ use adit::tunnel::tally::DROPS;
 use adit::wire::framing::Framing;
 use adit::wire::ws::Close;
 use adit::wire::{Challenge, Fault, Lack};
+use common::Authority;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -125,15 +128,32 @@ fn what_is_shown_of_the_program_is_what_it_prints() {
 
 #[test]
 fn the_file_for_a_public_port_lacks_only_its_secrets() {
-    let output = Command::new(env!("CARGO_BIN_EXE_adit"))
-        .args(["check", "public.toml"])
-        .current_dir(folder_with_examples("public"))
-        .output()
-        .unwrap();
-    let mistakes = String::from_utf8(output.stderr).unwrap();
-    for mistake in mistakes.lines() {
-        let lacks_file = mistake.contains("/etc/adit/") && mistake.contains("No such file");
-        assert!(lacks_file, "{mistakes}");
+    let folder = folder_with_examples("public");
+    let file = folder.join("public.toml");
+    let here = format!("{}/", folder.display());
+    let example = fs::read_to_string(&file).unwrap();
+    fs::write(&file, example.replace("/etc/adit/", &here)).unwrap();
+    let secrets = ["fullchain.pem", "privkey.pem", "key"].map(|name| folder.join(name));
+    let certificate = Authority::new("an authority").issue(&["irc.example.org"]);
+    let texts = [&certificate.cert, &certificate.key, &"k".repeat(32)];
+    for (path, text) in secrets.iter().zip(texts) {
+        fs::write(path, text).unwrap();
+    }
+    let check = || {
+        let mut adit = Command::new(env!("CARGO_BIN_EXE_adit"));
+        let output = adit.arg("check").arg(&file).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code(), said)
+    };
+    let (code, said) = check();
+    assert!(code == Some(0) && said.contains(": good: "), "{said}");
+    for path in &secrets {
+        let text = fs::read(path).unwrap();
+        fs::remove_file(path).unwrap();
+        let (code, said) = check();
+        let lacks_it = said.contains(path.to_str().unwrap()) && said.contains("No such file");
+        assert!(code == Some(1) && lacks_it, "{said}");
+        fs::write(path, text).unwrap();
     }
 }
 
@@ -191,7 +211,7 @@ fn unauthorized(lack: Lack) -> Refusal {
 
 #[test]
 fn every_refusal_has_a_row_with_its_status() {
-    for refusal in [
+    let refusals = [
         Refusal::BadRequest("the request is not HTTP/1.1"),
         Refusal::Subprotocol(vec!["mqtt".to_owned(), "v12.stomp".to_owned()]),
         Refusal::Origin(Some(String::new())),
@@ -213,6 +233,8 @@ fn every_refusal_has_a_row_with_its_status() {
         Refusal::Method,
         Refusal::HeadTimeout,
         Refusal::NotUpgrade,
+        Refusal::NeedsTls(None),
+        Refusal::NeedsTls(Some(String::new())),
         Refusal::Version,
         Refusal::HeadTooLarge,
         Refusal::BackendUnreachable,
@@ -221,7 +243,12 @@ fn every_refusal_has_a_row_with_its_status() {
         Refusal::Draining,
         Refusal::Misconfigured,
         Refusal::BackendTimeout,
-    ] {
+    ];
+    for reason in Refusal::REASONS {
+        let is_here = refusals.iter().any(|refusal| refusal.reason() == reason);
+        assert!(is_here, "{reason} is not looked for");
+    }
+    for refusal in refusals {
         let row = [refusal.status().to_string(), code(&refusal.to_string())];
         assert!(has_row(&[&row[0], &row[1]]), "{row:?} is no row");
     }

@@ -152,66 +152,6 @@ impl Refusal {
         }
     }
 
-    /// All that [`reason`](Self::reason) can be.
-    pub const REASONS: [&'static str; 25] = [
-        "address",
-        "backend_timeout",
-        "backend_unreachable",
-        "backends_down",
-        "backends_full",
-        "bad_request",
-        "busy",
-        "client_connections",
-        "client_rate",
-        "draining",
-        "forbidden",
-        "head_timeout",
-        "head_too_large",
-        "method",
-        "misconfigured",
-        "needs_tls",
-        "not_found",
-        "not_upgrade",
-        "origin",
-        "rate",
-        "route_rate",
-        "subprotocol",
-        "unauthorized",
-        "unknown_token",
-        "version",
-    ];
-
-    /// One word for the cause, to count by.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Refusal::BadRequest(_) => "bad_request",
-            Refusal::Origin(_) => "origin",
-            Refusal::Address => "address",
-            Refusal::Unauthorized(_) => "unauthorized",
-            Refusal::Forbidden(_) => "forbidden",
-            Refusal::UnknownToken => "unknown_token",
-            Refusal::Busy => "busy",
-            Refusal::NotFound => "not_found",
-            Refusal::Method => "method",
-            Refusal::Misconfigured => "misconfigured",
-            Refusal::HeadTimeout => "head_timeout",
-            Refusal::NotUpgrade => "not_upgrade",
-            Refusal::NeedsTls(_) => "needs_tls",
-            Refusal::Version => "version",
-            Refusal::HeadTooLarge => "head_too_large",
-            Refusal::Subprotocol(_) => "subprotocol",
-            Refusal::ClientConnections => "client_connections",
-            Refusal::ClientRate => "client_rate",
-            Refusal::Rate => "rate",
-            Refusal::RouteRate => "route_rate",
-            Refusal::BackendUnreachable => "backend_unreachable",
-            Refusal::BackendTimeout => "backend_timeout",
-            Refusal::BackendsDown => "backends_down",
-            Refusal::BackendsFull => "backends_full",
-            Refusal::Draining => "draining",
-        }
-    }
-
     /// The header that this answer needs beyond the usual ones, as it goes on
     /// the wire without its line end.
     pub fn header(&self) -> Option<Cow<'static, str>> {
@@ -255,6 +195,52 @@ impl Refusal {
             refusal => *refusal == Refusal::UnknownToken,
         }
     }
+}
+
+/// From one table makes the word for each cause and the list of all words: the
+/// compiler sees that neither lacks one.
+macro_rules! reasons {
+    ($($cause:pat => $word:literal,)*) => {
+        impl Refusal {
+            /// All that [`reason`](Self::reason) can be.
+            pub const REASONS: [&'static str; [$($word),*].len()] = [$($word),*];
+
+            /// One word for the cause, to count by.
+            pub fn reason(&self) -> &'static str {
+                match self {
+                    $($cause => $word,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    Refusal::BadRequest(_) => "bad_request",
+    Refusal::Origin(_) => "origin",
+    Refusal::Address => "address",
+    Refusal::Unauthorized(_) => "unauthorized",
+    Refusal::Forbidden(_) => "forbidden",
+    Refusal::UnknownToken => "unknown_token",
+    Refusal::Busy => "busy",
+    Refusal::NotFound => "not_found",
+    Refusal::Method => "method",
+    Refusal::Misconfigured => "misconfigured",
+    Refusal::HeadTimeout => "head_timeout",
+    Refusal::NotUpgrade => "not_upgrade",
+    Refusal::NeedsTls(_) => "needs_tls",
+    Refusal::Version => "version",
+    Refusal::HeadTooLarge => "head_too_large",
+    Refusal::Subprotocol(_) => "subprotocol",
+    Refusal::ClientConnections => "client_connections",
+    Refusal::ClientRate => "client_rate",
+    Refusal::Rate => "rate",
+    Refusal::RouteRate => "route_rate",
+    Refusal::BackendUnreachable => "backend_unreachable",
+    Refusal::BackendTimeout => "backend_timeout",
+    Refusal::BackendsDown => "backends_down",
+    Refusal::BackendsFull => "backends_full",
+    Refusal::Draining => "draining",
 }
 
 /// The body of the answer and the text of the log line.
