@@ -5,7 +5,8 @@
 #   scripts/bench.sh [--quick] [--update-readme] [--work TEXT]... [--peer NAME]... [--rounds N]
 #
 #   --quick          fewer works and shorter: under three minutes
-#   --update-readme  write the tables into README.md
+#   --update-readme  write the tables into README.md; not with --work or --peer,
+#                    for they have to be whole
 #   --work           only works whose names contain this, as "echo" or "64 KiB"
 #   --peer           only these peers beside adit: lighttpd websocat websockify
 #                    websocketd nginx haproxy haproxy-tcp
@@ -31,6 +32,7 @@ command="scripts/bench.sh $*"
 options=()
 peers=()
 readme=
+partial=
 profile=
 while (($# > 0)); do
   case $1 in
@@ -41,6 +43,7 @@ while (($# > 0)); do
     --work | --peer | --rounds)
       (($# > 1)) || usage
       options+=("$1" "$2")
+      if [[ $1 != --rounds ]]; then partial=1; fi
       if [[ $1 == --peer ]]; then peers+=("$2"); fi
       shift
       ;;
@@ -48,6 +51,7 @@ while (($# > 0)); do
   esac
   shift
 done
+[[ -z $readme || -z $partial ]] || usage
 
 cache=${ADIT_INTEROP_CACHE:-target/interop}
 mkdir -p "$cache"

@@ -64,14 +64,30 @@ impl Options {
         let name = work.name();
         self.works.is_empty() || self.works.iter().any(|part| name.contains(part))
     }
+
+    /// What is asked for and not there.
+    fn mistakes(&self) -> Vec<String> {
+        let works: Vec<_> = works().iter().map(Work::name).collect();
+        let peers: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
+        let no_work = |part: &&String| !works.iter().any(|name| name.contains(*part));
+        let no_peer = |name: &&String| !peers.contains(&name.as_str());
+        let no_works = self.works.iter().filter(no_work).map(|part| {
+            let all = works.join(", ");
+            format!("no work has {part:?} in its name; there are {all}")
+        });
+        let no_peers = self.peers.iter().filter(no_peer).map(|name| {
+            let all = peers.join(", ");
+            format!("no peer is called {name:?}; there are {all}")
+        });
+        no_works.chain(no_peers).collect()
+    }
 }
 
-fn options() -> Option<Options> {
+fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
     let mut options = Options {
         rounds: 3,
         ..Options::default()
     };
-    let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--quick" => options.quick = true,
@@ -89,10 +105,15 @@ fn options() -> Option<Options> {
 }
 
 fn main() -> ExitCode {
-    let Some(options) = options() else {
+    let Some(options) = options(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
+    let mistakes = options.mistakes();
+    if !mistakes.is_empty() {
+        eprintln!("bench: {}", mistakes.join("\nbench: "));
+        return ExitCode::from(2);
+    }
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -302,5 +323,21 @@ impl Runner<'_, '_> {
             bench.prove(running, work.tls, size)?;
         }
         bench.work(work, peer, running)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_work_or_peer_that_is_not_there_is_a_mistake() {
+        let mistakes = |words: &str| {
+            let words = words.split(' ').map(str::to_owned);
+            options(words).map_or(0, |options| options.mistakes().len())
+        };
+        assert_eq!(mistakes("folder --work echo --peer nginx --work start"), 0);
+        assert_eq!(mistakes("folder --work ehco --peer nginx"), 1);
+        assert_eq!(mistakes("folder --work echo --peer ngnix --peer adut"), 2);
     }
 }
