@@ -536,7 +536,11 @@ CHECKS = [
 
 
 def main():
-    wanted = sys.argv[2:]
+    wanted, names = sys.argv[2:], [check.__name__ for check in CHECKS]
+    if unknown := [name for name in wanted if name not in names]:
+        WORK.rmdir()
+        print(f"deploy: no check {', '.join(unknown)}; there are\n  " + "\n  ".join(names), file=sys.stderr)
+        sys.exit(2)
     WORK.chmod(0o755)
     shutil.copy(sys.argv[1], ADIT)
     serve_echo()
