@@ -15,6 +15,8 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,7 @@ WORK = pathlib.Path(tempfile.mkdtemp(prefix="adit-deploy-"))
 ADIT = str(WORK / "adit")
 PATIENCE = 20
 BACKEND = 5900  # that of all examples
+WHOLE = 1024 * 1024  # more than any buffer of adit's
 SUPERSERVER = {**os.environ, "LD_LIBRARY_PATH": os.environ["SUPERSERVER_LIBRARIES"]}
 EXPOSURE = 15  # tenths; systemd-analyze calls less than 20 "OK"
 
@@ -89,13 +92,18 @@ def eventually(what, ask):
         time.sleep(0.05)
 
 
-def serve_echo():
-    listener = socket.create_server(("127.0.0.1", BACKEND))
+def serve_echo(port, at_once=1):
+    """Gives back what comes, whenever it is so many bytes."""
+    listener = socket.create_server(("127.0.0.1", port))
 
     def echo(client):
+        held = b""
         with client, contextlib.suppress(OSError):
             while data := client.recv(65536):
-                client.sendall(data)
+                held += data
+                if len(held) >= at_once:
+                    client.sendall(held)
+                    held = b""
 
     def accept():
         while True:
@@ -105,23 +113,35 @@ def serve_echo():
     threading.Thread(target=accept, daemon=True).start()
 
 
-def tunnel(port, word=b"hello"):
-    """Opens a tunnel, and one message comes back through it."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+def tunnel(port, path="/", word=b"hello", trusted=None):
+    """Opens a tunnel, over TLS with an authority to trust, and a message comes back
+    through it, whole or in parts."""
+    with contextlib.ExitStack() as held:
+        client = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
+        if trusted:
+            context = ssl.create_default_context(cafile=trusted)
+            client = held.enter_context(context.wrap_socket(client, server_hostname="localhost"))
         key = base64.b64encode(os.urandom(16)).decode()
         client.sendall(
-            f"GET / HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
-        stream = client.makefile("rb")
+        stream = held.enter_context(client.makefile("rb"))
         status = stream.readline().split()
         assert status[1:2] == [b"101"], status
         while stream.readline().strip():
             pass
-        # Masked with zeroes.
-        client.sendall(bytes([0x82, 0x80 | len(word), 0, 0, 0, 0]) + word)
-        assert stream.read(2 + len(word)) == bytes([0x82, len(word)]) + word
+        # Short or long, nothing between, and masked with zeroes.
+        size = [len(word)] if len(word) < 126 else [127, *struct.pack("!Q", len(word))]
+        client.sendall(bytes([0x82, 0x80 | size[0], *size[1:], 0, 0, 0, 0]) + word)
+        heard = b""
+        while len(heard) < len(word):
+            _, size = stream.read(2)
+            if size >= 126:
+                size = int.from_bytes(stream.read({126: 2, 127: 8}[size]), "big")
+            heard += stream.read(size)
+        assert heard == word, heard[:100]
 
 
 def tunnels(port):
@@ -220,23 +240,58 @@ def traced(trace, allowed, families):
 
 
 def the_filters_let_adit_work():
-    allow, deny = setting("adit.service", "SystemCallFilter")
     # systemd itself needs to start it.
-    allowed = filtered(allow) - filtered(deny.lstrip("~")) | {"execve"}
+    allowed = {"execve"}
+    for words in setting("adit.service", "SystemCallFilter"):
+        calls = filtered(words.lstrip("~"))
+        allowed = allowed - calls if words.startswith("~") else allowed | calls
     [families] = setting("adit.service", "RestrictAddressFamilies")
+    good(ROOT / "scripts/certs.sh", WORK / "tls")
+    listeners = (
+        f'"127.0.0.1:8079"\n\n[[listen]]\naddress = "127.0.0.1:8078"\n'
+        f'tls-cert = "{WORK}/tls/cert.pem"\ntls-key = "{WORK}/tls/key.pem"'
+    )
+    whole = f'\n[[route]]\npath = "/whole"\nbackend = "127.0.0.1:{BACKEND + 1}"\n'
     config = WORK / "traced.toml"
-    config.write_text(text("adit.toml").replace('"systemd"', '"127.0.0.1:8079"').replace(
-        "127.0.0.1:5900", "localhost:5900"))
+    config.write_text(text("adit.toml").replace('"systemd"', listeners).replace(
+        "127.0.0.1:5900", "localhost:5900") + whole)
+    serve_echo(BACKEND + 1, WHOLE)
     trace = WORK / "trace"
-    with running("strace", "-f", "-o", trace, ADIT, "serve", "--config", config, "-v") as child:
-        tunnels(8079)
-        [adit] = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-        for sign, word in [(signal.SIGHUP, "SIGHUP"), (signal.SIGTERM, "SIGTERM")]:
-            os.kill(int(adit), sign)
-            tunnels(8079) if sign == signal.SIGHUP else child.wait(PATIENCE)
+    with manager() as (environment, hear):
+        strace = ["strace", "-f", "-o", trace, ADIT, "serve", "--config", config, "-v"]
+        with running(*strace, env=environment) as child:
+            hear("READY=1", "WATCHDOG=1")
+            [adit] = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+            for _ in range(2):
+                tunnel(8079)
+                tunnel(8079, "/whole", os.urandom(WHOLE))
+                tunnel(8078, "/whole", os.urandom(WHOLE), WORK / "tls/ca.pem")
+                os.kill(int(adit), signal.SIGHUP)
+                hear("RELOADING=1", "READY=1")
+            os.kill(int(adit), signal.SIGTERM)
+            hear("STOPPING=1")
+            child.wait(PATIENCE)
     traced(trace.read_text(), allowed, families.split())
-    refuses(traced, trace.read_text(), allowed - {"accept4"}, families.split())
+    # What has to be among the calls, or little was tried.
+    for call in ["accept4", "splice", "pipe2"]:
+        refuses(traced, trace.read_text(), allowed - {call}, families.split())
     refuses(traced, trace.read_text(), allowed, ["AF_UNIX"])
+
+
+@contextlib.contextmanager
+def manager():
+    """A service manager: what it puts into the environment, and how to hear that it
+    is told something."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(WORK / "notify"))
+        told.settimeout(PATIENCE)
+
+        def hear(*words):
+            missing = set(words)
+            while missing:
+                missing.discard(told.recv(4096).decode().splitlines()[0])
+
+        yield {**os.environ, "NOTIFY_SOCKET": str(WORK / "notify"), "WATCHDOG_USEC": "30000000"}, hear
 
 
 def dockerfile(content, root):
@@ -543,7 +598,7 @@ def main():
         sys.exit(2)
     WORK.chmod(0o755)
     shutil.copy(sys.argv[1], ADIT)
-    serve_echo()
+    serve_echo(BACKEND)
     failed = []
     for check in CHECKS:
         name = check.__name__.replace("_", " ")
