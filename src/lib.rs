@@ -30,8 +30,11 @@
 //! What the fuzzer runs is `fuzz`, which no program has in it.
 //!
 //! `wire` imports no other room, `net` nothing of `wire`, `tunnel` never sees
-//! the poll, `server` never names a frame, and no room imports `config` or
-//! `cli`. `tests/layering.rs` reads the `use` lines and holds all to it.
+//! the poll, and `server` never names a frame; none of the four imports `config`
+//! or `cli`, nor does `demo`. `config` does not import `cli`. `connect` and
+//! `inetd` stand above: both run what `config` made, and `inetd` what `cli` read.
+//! The modules beside the rooms import none of them. `tests/layering.rs` lists
+//! who may import whom, reads the code and holds all to it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
