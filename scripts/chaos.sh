@@ -11,7 +11,8 @@
 #
 #   scripts/chaos.sh [SECONDS]
 #
-#   SECONDS   how long (60); 1200 shows whether memory grows
+#   SECONDS   how long (60), and at least two storms; 1200 shows whether memory
+#             grows slowly
 #
 # ADIT   a binary to test instead of the one built here
 # SEED   a number that another round told, to do the same again (any)

@@ -34,13 +34,20 @@ BACKENDS = {door: (7000 + n, ("tiny",) if door == "tiny" else ()) for n, door in
 CERTIFICATES = 4
 CROWD = 30
 STORM = 20
+# Of these the first tell how much memory the others may have.
+LEAST_STORMS = 2
 STOPS = 3
 # All that any timeout of adit's and any of TCP's retries may take.
 PATIENCE = 150
 # What adit opens for the first large download, and keeps.
 PIPE = 2
 # What errors in the log may say: what was done to the files, and why it is one.
-CAUSES = ('unknown key "nonsense"', "keeping the old settings", "does not belong to")
+CAUSES = (
+    'unknown key "nonsense"',
+    "keeping the old settings",
+    "does not belong to",
+    "cannot be read: Too many open files",
+)
 GROWTH = 2 * 1024 * 1024
 
 
@@ -98,7 +105,7 @@ class Round:
         # When each thing went on that may cost streams: (from, to).
         self.times = collections.defaultdict(list)
         self.backends, self.fallen = {}, []
-        self.serial = 0
+        self.serial = self.changes = 0
         self.outcomes = collections.Counter()
         self.judged = self.shown = 0
         self.prepare()
@@ -144,7 +151,7 @@ class Round:
             handshake-timeout = "30s"
             close-timeout = "20s"
             connect-timeout = "10s"
-            ping-interval = "8s"
+            ping-interval = "{8 + self.changes % 2}s"
             idle-timeout = "20s"
             max-connections = 300
             greeting = "%q\\n"
@@ -175,13 +182,13 @@ class Round:
                 self.backend_dies()
             elif second % 5 == 3:
                 self.start_backend("mortal")
-            # A reload would raise the limit again.
+            change = ("key", "mistake", "certificate")[second % 3]
             if second % 10 == 6:
                 self.descriptors_run_out()
             elif second % 10 == 8:
                 self.descriptors_are_back()
-            elif second % 10 != 7:
-                self.reload(good=second % 7 != 4)
+            # A good reload would raise the limit again.
+            self.reload("mistake" if second % 10 in (6, 7) else change)
             time.sleep(max(0, began + second + 1 - time.monotonic()))
 
     def backend_dies(self):
@@ -201,10 +208,13 @@ class Round:
         child, files = self.adit.child.pid, resource.RLIMIT_NOFILE
         resource.prlimit(child, files, (number, resource.prlimit(child, files)[1]))
 
-    def reload(self, good):
+    def reload(self, change):
+        """With another certificate and, beside that, another value of a key, a
+        mistake in the file, or nothing."""
         self.change_certificate()
-        text = self.configuration()
-        self.adit.configure(text if good else "nonsense = 1\n" + text)
+        self.changes += change == "key"
+        mistake = "nonsense = 1\n" if change == "mistake" else ""
+        self.adit.configure(mistake + self.configuration())
         os.kill(self.adit.child.pid, signal.SIGHUP)
 
     # What has to be right all the same.
@@ -226,7 +236,7 @@ class Round:
     def serves_the_newest(self):
         """Whether the certificate that lies there is the one that is shown."""
         after = len(self.adit.lines)
-        self.reload(good=True)
+        self.reload("certificate")
         self.adit.wait_for(r"reloaded", after)
         shown = ssl.get_server_certificate((ADIT, TLS_PORT))
         with open(f"{self.directory}/cert.pem") as file:
@@ -280,13 +290,14 @@ class Round:
             if "panicked" in line or (is_error and not is_ours):
                 self.faults.append(f"the log: {line[:200]}")
             self.outcomes["errors in the log, which name their cause"] += is_error
+            self.outcomes["reloads of a good file"] += "reloaded (" in line
         self.adit.lines.clear()
 
     def run(self):
         began, lulls = time.monotonic(), 0
         self.start()
         sizes, descriptors = [], self.adit.descriptors() + PIPE
-        while not sizes or time.monotonic() - began < self.seconds:
+        while len(sizes) < LEAST_STORMS or time.monotonic() - began < self.seconds:
             self.storm(STORM)
             lulls += 1
             self.lull(lulls)
@@ -296,7 +307,7 @@ class Round:
             sizes.append(self.adit.anonymous())
             self.say(f"{len(sizes)} storms, {self.judged} streams, {sizes[-1] // 1024} KiB of memory")
         quarter = max(1, len(sizes) // 4)
-        if max(sizes[quarter:] or sizes) > max(sizes[:quarter]) + GROWTH:
+        if max(sizes[quarter:]) > max(sizes[:quarter]) + GROWTH:
             self.faults.append(f"memory grows: {[size // 1024 for size in sizes]} KiB")
         for n in range(STOPS):
             if n > 0:
