@@ -155,6 +155,14 @@ fn the_file_for_a_public_port_lacks_only_its_secrets() {
         assert!(code == Some(1) && lacks_it, "{said}");
         fs::write(path, text).unwrap();
     }
+    // One mistake does not hide another.
+    for path in &secrets {
+        fs::remove_file(path).unwrap();
+    }
+    let (_, said) = check();
+    for path in ["fullchain.pem", "key"].map(|name| folder.join(name)) {
+        assert!(said.contains(&format!("{}: ", path.display())), "{said}");
+    }
 }
 
 #[test]

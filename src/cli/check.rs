@@ -55,12 +55,18 @@ fn read(check: &Check) -> Result<(Settings, Vault, Tls), String> {
         faults if faults.is_empty() => Ok(vault),
         faults => Err(faults),
     });
-    let vault = vault.map_err(|mistakes| Mistakes(mistakes).to_string())?;
+    let vault = vault.map_err(|mistakes| Mistakes(mistakes).to_string());
     let tls = Tls::load(&settings).map_err(|faults| {
         let of_file = |fault: &String| format!("{}: {fault}", check.file.display());
         faults.iter().map(of_file).collect::<Vec<_>>().join("\n")
-    })?;
-    Ok((settings, vault, tls))
+    });
+    match (vault, tls) {
+        (Ok(vault), Ok(tls)) => Ok((settings, vault, tls)),
+        (vault, tls) => {
+            let faults: Vec<_> = vault.err().into_iter().chain(tls.err()).collect();
+            Err(faults.join("\n"))
+        }
+    }
 }
 
 fn question(check: &Check) -> Result<Option<Question>, String> {
