@@ -37,8 +37,8 @@ STORM = 20
 # Of these the first tell how much memory the others may have.
 LEAST_STORMS = 2
 STOPS = 3
-# All that any timeout of adit's and any of TCP's retries may take.
-PATIENCE = 150
+# More than any timeout of adit's takes, and TCP with hardly a window.
+PATIENCE = 600
 # What adit opens for the first large download, and keeps.
 PIPE = 2
 # What errors in the log may say: what was done to the files, and why it is one.

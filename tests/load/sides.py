@@ -21,7 +21,8 @@ import time
 from plans import Plan
 from rig import BINARY, CLOSE, frame, request
 
-# No stream takes as long; one that does hangs.
+# A stream that does nothing for as long hangs. In all it may take longer: where
+# there is hardly a window, TCP hands over some 600 bytes each time that it tries.
 PATIENCE = 120
 PING, PONG = 0x89, 0x8A
 NORMAL = (1000).to_bytes(2, "big")
@@ -77,11 +78,22 @@ class Side:
             talking.cancel()
             await asyncio.gather(talking, return_exceptions=True)
 
+    async def while_it_moves(self, stream):
+        """Waits for its end, or until nothing has moved for too long."""
+        task, moved = asyncio.create_task(stream), None
+        while moved != (self.sent, self.got):
+            moved = self.sent, self.got
+            if (await asyncio.wait([task], timeout=PATIENCE))[0]:
+                return await task
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise TimeoutError
+
     async def run(self):
         """To the end of the stream; what is to be told of it."""
         told = {"n": self.plan.number, "end": "eof"}
         try:
-            await asyncio.wait_for(self.both(self.talk()), PATIENCE)
+            await self.while_it_moves(self.both(self.talk()))
         except TimeoutError:
             told["end"] = "hangs"
         except Lost as lost:
