@@ -14,6 +14,6 @@ binary=${1:-}
 if [[ -z $binary ]]; then
   target=$(uname -m)-unknown-linux-gnu
   scripts/static.sh "$target" >&2
-  binary=target/static/$target/adit-whole
+  binary=${CARGO_TARGET_DIR:-target}/static/$target/adit-whole
 fi
 exec python3 tests/load/start.py "$binary" "${2:-1.2}" "${3:-2}"

@@ -28,6 +28,8 @@ for argument; do
     esac
 done
 
+built=${CARGO_TARGET_DIR:-$PWD/target}
+
 has_std() { compgen -G "$(rustc --print target-libdir --target "$1")/libstd-*.rlib" >/dev/null; }
 
 if [ -z "$target" ]; then
@@ -54,7 +56,7 @@ source scripts/own-std.sh
 
 # A std of one's own for musl.
 prepare_std() {
-    local own=$PWD/target/build-std
+    local own=$built/build-std
     command -v musl-gcc >/dev/null || fail "no musl-gcc: install Debian's musl-tools"
     own_std "$own"
     mkdir "$own/unwind"
@@ -78,12 +80,11 @@ prepare_std() {
 # glibc finds that out with all of scanf: 90 kB, and /proc/self/maps read at each
 # start. Without an answer the overflow is a plain SIGSEGV.
 forget_the_stack() {
-    local linker object=$PWD/target/static/$target-stack.o
+    local linker object=$built/static/$target-stack.o
     linker=${target//-/_}
     linker=CARGO_TARGET_${linker^^}_LINKER
-    mkdir -p target/static
+    mkdir -p "$built/static"
     printf '%s\n' '#include <errno.h>' \
-        'int pthread_getattr_np(unsigned long thread, void *attributes);' \
         'int pthread_getattr_np(unsigned long thread, void *attributes)' \
         '{ (void)thread; (void)attributes; return ENOSYS; }' |
         "${!linker:-gcc}" -O -c -x c - -o "$object"
@@ -156,7 +157,7 @@ check() {
     rm "$binary.figures"
 }
 
-out=target/static/$target
+out=$built/static/$target
 mkdir -p "$out"
 for set in smallest whole; do
     case $set in
@@ -165,7 +166,7 @@ for set in smallest whole; do
     esac
     say "== $target, $set"
     RUSTFLAGS=$flags "${cargo[@]}" "$features"
-    cp "target/$target/min/adit" "$out/adit-$set"
+    cp "$built/$target/min/adit" "$out/adit-$set"
     check "$out/adit-$set"
     row "bytes of $out/adit-$set" "$(stat -c %s "$out/adit-$set")" "${!set}"
 done
