@@ -387,9 +387,7 @@ fn lines_are_messages_and_each_type_is_passed_on() {
         last.extend_from_slice(&rest.payload);
     }
     assert_eq!(last, b"last");
-    far.expect_close(1000);
-    far.send(CLOSE, &close(1000, ""));
-    far.socket.finish();
+    far.answer_close(1000);
     let (lines, _, code) = end(child);
     assert_eq!(
         (&lines[..], code),
@@ -485,9 +483,7 @@ fn a_local_connection_too_many_is_reset_and_does_not_wait() {
     first.say(b"a");
     far.expect(BINARY, b"a");
     drop(first);
-    far.expect_close(1000);
-    far.send(CLOSE, &close(1000, ""));
-    far.socket.finish();
+    far.answer_close(1000);
     adit.wait_for_log("closed");
     // There is room again.
     let _third = Socket::connect(&adit.address);
@@ -605,9 +601,7 @@ fn stopping_closes_each_websocket() {
     local.say(b"last");
     far.expect(BINARY, b"last");
     drop(local);
-    far.expect_close(1000);
-    far.send(CLOSE, &close(1000, ""));
-    far.socket.finish();
+    far.answer_close(1000);
     assert_eq!(adit.wait().code(), Some(0));
 }
 

@@ -124,6 +124,14 @@ impl Far {
         assert_eq!(seen.map(u16::from_be_bytes), Some(code), "{frame:?}");
     }
 
+    /// Hears and says a Close of this code, and ends first, as a server does.
+    #[track_caller]
+    pub fn answer_close(&mut self, code: u16) {
+        self.expect_close(code);
+        self.send(CLOSE, &close(code, ""));
+        self.socket.finish();
+    }
+
     /// Says and hears a Close of this code, and ends first, as a server does.
     #[track_caller]
     pub fn close(&mut self, code: u16) {
